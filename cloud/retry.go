@@ -1,0 +1,108 @@
+package cloud
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+const (
+	firstPause = 500 * time.Millisecond // ceiling of the first wait
+	lastPause  = 64 * time.Second       // ceiling of any wait
+	maxTries   = 12                     // requests for one call, whatever the budget
+)
+
+// A backoff decides whether and when to try again. Full jitter: a random part
+// of a ceiling that doubles. With anything less, the uploads that one outage
+// broke come back together, and break together.
+type backoff struct {
+	left   time.Duration // waiting that may still be spent
+	tries  int           // failures so far
+	reread bool          // a wrong checksum was forgiven already
+}
+
+// next reports how long to wait after err, and whether to try again at all.
+func (b *backoff) next(err error) (time.Duration, bool) {
+	if isFinal(err) {
+		return 0, false
+	}
+	b.tries++
+	if b.tries >= maxTries {
+		return 0, false
+	}
+	if errors.Is(err, ErrChecksum) {
+		if b.reread { // once is a bad cable, twice is a bad object
+			return 0, false
+		}
+		b.reread = true
+	}
+	pause := rand.N(ceiling(b.tries))
+	var limit *LimitError
+	if errors.As(err, &limit) {
+		pause += max(0, time.Until(limit.Until))
+	}
+	if pause > b.left {
+		return 0, false
+	}
+	b.left -= pause
+	return pause, true
+}
+
+// ceiling returns the longest wait after the given number of failures (>= 1).
+func ceiling(failures int) time.Duration {
+	return min(firstPause<<(failures-1), lastPause)
+}
+
+// sleep waits for d, or until ctx is done.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// A gate lets requests through, or holds them back while it is shut.
+type gate struct {
+	mu   sync.Mutex
+	shut chan struct{} // guarded by mu; nil: open; closed when the gate opens
+}
+
+func (g *gate) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.shut == nil {
+		g.shut = make(chan struct{})
+	}
+}
+
+func (g *gate) open() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.shut != nil {
+		close(g.shut)
+		g.shut = nil
+	}
+}
+
+// pass returns when the gate is open, or with ctx's error.
+func (g *gate) pass(ctx context.Context) error {
+	for {
+		g.mu.Lock()
+		shut := g.shut
+		g.mu.Unlock()
+		if shut == nil {
+			return ctx.Err()
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-shut:
+		}
+	}
+}
