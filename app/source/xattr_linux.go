@@ -1,0 +1,5 @@
+package source
+
+import "golang.org/x/sys/unix"
+
+const errNoXattr = unix.ENODATA
