@@ -1,0 +1,2 @@
+// Package app is what Coffer does.
+package app
