@@ -152,9 +152,10 @@ func (f *Faulty) next(op Op) (shot Shot, injected error) {
 		return Shot{}, nil
 	}
 	shot = f.choose(op)
-	if shot.Fault != "" {
-		f.fired[shot] = true
+	if shot.Fault == "" {
+		return Shot{}, nil
 	}
+	f.fired[shot] = true
 	if shot.Err != nil {
 		return shot, fmt.Errorf("injected: %w", shot.Err)
 	}
