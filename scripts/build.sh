@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# build.sh cli|desktop: builds build/coffer (static, no cgo) or build/coffer-desktop (the window).
+. "$(dirname "$0")/lib.sh"
+use_go
+
+version=$(git describe --tags --always --dirty 2>/dev/null || echo unknown)
+flags=(-trimpath -ldflags "-s -w -X main.version=$version")
+mkdir -p build
+case ${1:-} in
+  cli) CGO_ENABLED=0 go build "${flags[@]}" -o build/coffer ./cmd/coffer ;;
+  desktop)
+    scripts/packages.sh desktop
+    case $(uname -s) in
+      Linux) CC=clang CGO_ENABLED=1 go build "${flags[@]}" -tags "$DESKTOP_TAGS" -o build/coffer-desktop . ;;
+      *) CGO_ENABLED=1 go build "${flags[@]}" -tags migrated_fynedo -o build/coffer-desktop . ;;
+    esac
+    ;;
+  *) die "usage: build.sh cli|desktop" ;;
+esac

@@ -1,0 +1,30 @@
+# shellcheck shell=bash
+# What the other scripts share. Sourced, never run.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+# step NAME COMMAND... runs one part of a longer script, and says how long it took.
+step() {
+  local name=$1 start=$SECONDS
+  shift
+  say "== $name"
+  "$@"
+  say "   $name: $((SECONDS - start)) s"
+}
+
+# Tags that leave OpenGL out: package fyne/app then uses its software driver, so everything, the root package too,
+# can be vetted and tested without a C library of the window system.
+export HEADLESS_TAGS=ci
+# Tags of the real desktop program on Linux: GLES and X11 alone make a cold build ten times faster.
+export DESKTOP_TAGS=x11,gles,no_emoji,migrated_fynedo
+
+# A toolchain that scripts/go.sh fetched wins over none and over one that is too old.
+use_go() {
+  local go
+  go=$(scripts/go.sh) || exit 1
+  PATH=$(dirname "$go"):$PATH
+  export PATH
+}
