@@ -10,7 +10,6 @@ import (
 
 var errUnbuilt = errors.New("app: not built yet")
 
-func (a *App) IsSetUp() bool { return false }
 func (a *App) Setup(ctx context.Context, o SetupOptions) (SetupResult, error) {
 	return SetupResult{}, errUnbuilt
 }
@@ -23,9 +22,6 @@ func (a *App) InspectPlace(ctx context.Context, dest string) (PlaceInfo, error) 
 func (a *App) WaysIn(ctx context.Context, dest, repository string) ([]WayIn, error) {
 	return nil, errUnbuilt
 }
-func AdvisePassword(password Secret, userInputs []string) PasswordAdvice     { return PasswordAdvice{} }
-func AdvisePassphrase(passphrase Secret, userInputs []string) PasswordAdvice { return PasswordAdvice{} }
-func SuggestWords(n int) Secret                                              { return Secret{} }
 func (a *App) SuggestedSources(ctx context.Context) []SourceSuggestion       { return nil }
 func (a *App) MeasureSource(ctx context.Context, path string, progress func(files, bytes int64)) (files, bytes int64, err error) {
 	return 0, 0, errUnbuilt
@@ -33,7 +29,6 @@ func (a *App) MeasureSource(ctx context.Context, path string, progress func(file
 func DefaultExcludes() []Exclude                                 { return nil }
 func (a *App) SheetInsideSources(path string) bool               { return false }
 func (a *App) Unlock(ctx context.Context, o UnlockOptions) error { return errUnbuilt }
-func (a *App) KeptIn() KeepKey                                   { return KeepAuto }
 func (a *App) RecoveryLines(ctx context.Context) ([8]RecoveryLine, error) {
 	return [8]RecoveryLine{}, errUnbuilt
 }
@@ -51,14 +46,8 @@ func (a *App) PracticePassword(ctx context.Context, password Secret) (bool, erro
 	return false, errUnbuilt
 }
 func (a *App) VaultStatus(ctx context.Context) (VaultStatus, error) { return VaultStatus{}, errUnbuilt }
-func (a *App) Overview(ctx context.Context) (Overview, error)       { return Overview{}, errUnbuilt }
-func (a *App) Settings() Settings                                   { return Settings{} }
-func (a *App) SaveSettings(s Settings) error                        { return errUnbuilt }
 func Explain(err error) Failure                                     { return Failure{} }
 
 func (a *App) openPlace(ctx context.Context) (*cloud.Store, Profile, error) {
 	return nil, Profile{}, errUnbuilt
 }
-func (a *App) rootKey(ctx context.Context) (RootKey, error) { return RootKey{}, ErrLocked }
-func (a *App) lockProfile() (unlock func(), err error)      { return func() {}, nil }
-func (a *App) recordRun(r Run)                              {}
