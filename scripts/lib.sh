@@ -6,13 +6,14 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
-# step NAME COMMAND... runs one part of a longer script, and says how long it took.
+# step NAME COMMAND... runs one part of a longer script, says how long it took, and gives its exit status.
 step() {
-  local name=$1 start=$SECONDS
+  local name=$1 start=$SECONDS status=0
   shift
   say "== $name"
-  "$@"
-  say "   $name: $((SECONDS - start)) s"
+  "$@" || status=$? # note: "set -e" does not hold inside a function that is called like this
+  say "   $name: $((SECONDS - start)) s$([ $status = 0 ] || echo ", FAILED ($status)")"
+  return $status
 }
 
 # Tags that leave OpenGL out: package fyne/app then uses its software driver, so everything, the root package too,

@@ -1,0 +1,381 @@
+package main
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "coffer/"
+
+// mayImport is policy, not a record of what happens to compile: never change it
+// to make a build pass. A new line, or a new name in a line, is a commit of its
+// own that says why. "x": {"y"} lets package x import package y of ours.
+var mayImport = map[string][]string{
+	"crypto":             {"crypto/aead"},
+	"crypto/aead":        {},
+	"crypto/opaque":      {},
+	"internal/durable":   {},
+	"assets":             {},
+	"cloud":              {},
+	"cloud/cloudtest":    {"cloud"},
+	"cloud/folder":       {"cloud", "internal/durable"},
+	"vault/protocol":     {},
+	"vault":              {"crypto", "crypto/aead", "crypto/opaque", "vault/protocol"},
+	"vault/server":       {"crypto/aead", "crypto/opaque", "vault/protocol", "vault/server/store", "vault/server/seal"},
+	"vault/server/store": {},
+	"vault/server/seal":  {"crypto/aead", "internal/durable"},
+	"vault/embedded":     {"vault/protocol", "vault/server", "vault/server/store", "vault/server/seal", "crypto/aead", "crypto/opaque", "internal/durable"},
+	"app/source":         {},
+	"app/target":         {"app/source"},
+	"app/repo":           {"cloud", "crypto"},
+	"app":                {"app/repo", "app/source", "app/target", "cloud", "crypto", "vault", "vault/embedded", "internal/durable"},
+	"app/apptest":        {"app", "cloud", "cloud/cloudtest", "cloud/folder", "crypto"},
+	"internal/keyring":   {"app"},
+	"internal/wiring":    {"app", "cloud", "cloud/folder", "internal/keyring"},
+	"ui":                 {"app", "assets"},
+	"ui/gallery":         {"app", "assets", "ui"},
+	"cmd/coffer":         {"app", "internal/wiring"},
+	"e2e":                {},
+	"bench/gen":          {},
+	".":                  {"app", "assets", "internal/wiring", "ui"},
+}
+
+// never holds also for what a package reaches through others: the vault can
+// lose everything without losing a key only as long as nothing in it could open
+// a backup.
+var never = map[string][]string{
+	"vault/server":   {"crypto", "app", "vault", "cloud"},
+	"vault/embedded": {"crypto", "app", "vault", "cloud"},
+	"app":            {"ui"},
+	"cmd/coffer":     {"ui", "assets"}, // the command line runs where there is no window
+}
+
+// onlyIn keeps an outside package in its rooms of the house. The longest prefix
+// that fits decides; a room that ends in "/..." means the rooms inside as well.
+var onlyIn = map[string][]string{
+	"fyne.io/":                         {"ui/...", "assets", "."},
+	"fyne.io/fyne/v2/app":              {".", "ui/gallery"}, // needs OpenGL and cgo
+	"crypto/rand":                      {"crypto/..."},
+	"crypto/aes":                       {"crypto/..."},
+	"crypto/cipher":                    {"crypto/..."},
+	"crypto/hmac":                      {"crypto/...", "vault/..."},
+	"crypto/hkdf":                      {"crypto/...", "vault/..."},
+	"crypto/ed25519":                   {"crypto/...", "vault/..."},
+	"crypto/md5":                       {},
+	"crypto/sha1":                      {},
+	"crypto/des":                       {},
+	"crypto/rc4":                       {},
+	"crypto/tls":                       {},
+	"golang.org/x/crypto":              {"crypto/..."},
+	"github.com/cloudflare/circl":      {"crypto/opaque"},
+	"filippo.io/nistec":                {"crypto/opaque"},
+	"github.com/zeebo/blake3":          {"crypto"},
+	"golang.org/x/text/secure":         {"crypto"},
+	"github.com/fxamacker/cbor":        {"app/repo", "vault/...", "crypto/..."},
+	"github.com/klauspost/compress":    {"app/repo"},
+	"github.com/zalando/go-keyring":    {"internal/keyring"},
+	"go.etcd.io/bbolt":                 {"vault/server/store"},
+	"github.com/spf13/":                {"cmd/coffer"},
+	"github.com/schollz/progressbar":   {"cmd/coffer"},
+	"golang.org/x/term":                {"cmd/coffer"},
+	"github.com/rogpeppe/go-internal":  {"cmd/coffer"},
+	"github.com/ncruces/zenity":        {"ui"},
+	"github.com/go-pdf/fpdf":           {"app"},
+	"rsc.io/qr":                        {"app", "ui"},
+	"github.com/trustelem/zxcvbn":      {"app"},
+	"github.com/sethvargo/go-diceware": {"app"},
+	"net/http":                         {"vault/...", "app"},
+	"net":                              {"vault/..."},
+	"os/exec":                          {"e2e", "main"},
+	"math/rand":                        {"cloud", "cloud/cloudtest", "internal/durable", "bench/gen"}, // jitter, faults, temporary names, test data: nothing secret
+	"unsafe":                           {"app/source", "app/target", "internal/durable"},
+	"C":                                {},
+	"plugin":                           {},
+	"encoding/gob":                     {},
+	"github.com/stretchr/testify":      {},
+	"log":                              {},
+	"log/slog":                         {"app/...", "cloud/...", "crypto/...", "vault/...", "internal/...", "ui/...", "cmd/...", "."},
+	"testing":                          {"cloud/cloudtest", "app/apptest"},
+}
+
+// mayReadEnvironment: main packages and the one package that wires them. What
+// another package needs from outside is a field of its configuration.
+var mayReadEnvironment = []string{".", "cmd/coffer", "internal/wiring", "bench/gen"}
+
+// source is one parsed file of the tree.
+type source struct {
+	path string // slash-separated, from the root
+	pkg  string // its folder; "." is the root
+	test bool
+	file *ast.File
+	fset *token.FileSet
+}
+
+// sources parses every Go file of the tree: of every OS, every build tag, tests
+// too. Folders that Go itself ignores are left out, and so is build.
+func sources(t *testing.T) []source {
+	t.Helper()
+	var all []source
+	fset := token.NewFileSet()
+	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if name := d.Name(); d.IsDir() && file != "." &&
+			(name == "build" || name == "testdata" || name == "node_modules" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_")) {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(file, ".go") {
+			return nil
+		}
+		f, err := parser.ParseFile(fset, file, nil, parser.ParseComments|parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		slashed := filepath.ToSlash(file)
+		all = append(all, source{slashed, path.Dir(slashed), strings.HasSuffix(file, "_test.go"), f, fset})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < 10 {
+		t.Fatalf("found only %d Go files: is this the root of the tree?", len(all))
+	}
+	return all
+}
+
+// imports gives the import paths of a file.
+func (s source) imports() []string {
+	var paths []string
+	for _, spec := range s.file.Imports {
+		p, err := strconv.Unquote(spec.Path.Value)
+		if err == nil {
+			paths = append(paths, p)
+		}
+	}
+	return paths
+}
+
+// at gives file:line of a node.
+func (s source) at(n ast.Node) string { return s.fset.Position(n.Pos()).String() }
+
+func TestImportDirections(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range sources(t) {
+		if s.test {
+			continue // tests may build a world from every part
+		}
+		allowed, known := mayImport[s.pkg]
+		if !known && !seen[s.pkg] {
+			t.Errorf("%s is not on the map: add it to mayImport, and say why", s.pkg)
+		}
+		seen[s.pkg] = true
+		for _, imp := range s.imports() {
+			if ours, ok := strings.CutPrefix(imp, module); ok && known && !slices.Contains(allowed, ours) {
+				t.Errorf("%s: %s may not import %s", s.path, s.pkg, ours)
+			}
+		}
+	}
+	for pkg := range mayImport {
+		if !seen[pkg] {
+			t.Errorf("%s is on the map but has no files", pkg)
+		}
+	}
+}
+
+func TestForbiddenReach(t *testing.T) {
+	edges := map[string]map[string]bool{}
+	for _, s := range sources(t) {
+		if s.test {
+			continue
+		}
+		if edges[s.pkg] == nil {
+			edges[s.pkg] = map[string]bool{}
+		}
+		for _, imp := range s.imports() {
+			if ours, ok := strings.CutPrefix(imp, module); ok {
+				edges[s.pkg][ours] = true
+			}
+		}
+	}
+	for from, banned := range never {
+		if edges[from] == nil {
+			t.Errorf("%s is under a ban but has no files", from)
+		}
+		reached := reach(edges, from)
+		for _, to := range banned {
+			if edges[to] == nil {
+				t.Errorf("%s is banned from %s but has no files: was it renamed?", to, from)
+			}
+			if way, ok := reached[to]; ok {
+				t.Errorf("%s reaches %s: %s", from, to, way)
+			}
+		}
+	}
+}
+
+// reach gives every package that from imports, at first or at second hand, with
+// the way to it.
+func reach(edges map[string]map[string]bool, from string) map[string]string {
+	ways := map[string]string{from: from}
+	for queue := []string{from}; len(queue) > 0; queue = queue[1:] {
+		for _, to := range slices.Sorted(maps.Keys(edges[queue[0]])) {
+			if _, ok := ways[to]; !ok {
+				ways[to] = ways[queue[0]] + " -> " + to
+				queue = append(queue, to)
+			}
+		}
+	}
+	delete(ways, from)
+	return ways
+}
+
+func TestOutsidePackagesStayInTheirRooms(t *testing.T) {
+	used := map[string]bool{}
+	for _, s := range sources(t) {
+		for _, imp := range s.imports() {
+			prefix := longestPrefix(imp)
+			if prefix == "" {
+				continue
+			}
+			used[prefix] = true
+			if s.test && testsMayImport(imp) {
+				continue
+			}
+			if !inRoom(s.pkg, onlyIn[prefix]) {
+				t.Errorf("%s: %s does not belong in %s", s.path, imp, s.pkg)
+			}
+		}
+	}
+	for prefix, rooms := range onlyIn {
+		if !used[prefix] && len(rooms) > 0 {
+			t.Logf("nothing imports %s yet", prefix)
+		}
+	}
+}
+
+// longestPrefix finds the rule that fits an import path best: the path itself,
+// or a folder above it.
+func longestPrefix(imp string) string {
+	best := ""
+	for prefix := range onlyIn {
+		fits := imp == prefix || strings.HasPrefix(imp, strings.TrimSuffix(prefix, "/")+"/")
+		if fits && len(prefix) > len(best) {
+			best = prefix
+		}
+	}
+	// The standard library's "net" rules itself, not net/netip and net/url.
+	if best == "net" && imp != "net" || best == "log" && imp != "log" || best == "testing" && imp != "testing" {
+		return ""
+	}
+	return best
+}
+
+// testsMayImport lists what is kept from the product for a reason that does not
+// count in its tests: they start programs, need randomness and break things.
+func testsMayImport(imp string) bool {
+	switch imp {
+	case "testing", "os/exec", "crypto/rand", "crypto/aes", "crypto/cipher", "crypto/hmac", "crypto/hkdf", "crypto/ed25519",
+		"math/rand", "math/rand/v2", "net", "net/http", "unsafe", "log/slog":
+		return true
+	}
+	return strings.HasPrefix(imp, "github.com/fxamacker/cbor") || strings.HasPrefix(imp, "go.etcd.io/bbolt") || strings.HasPrefix(imp, "golang.org/x/crypto")
+}
+
+// inRoom says whether pkg is one of the rooms.
+func inRoom(pkg string, rooms []string) bool {
+	return slices.ContainsFunc(rooms, func(room string) bool {
+		parent, open := strings.CutSuffix(room, "/...")
+		return pkg == parent || open && strings.HasPrefix(pkg, parent+"/")
+	})
+}
+
+func TestEveryPackageHasADoc(t *testing.T) {
+	docs := map[string]bool{}
+	for _, s := range sources(t) {
+		if !s.test {
+			docs[s.pkg] = docs[s.pkg] || s.file.Doc != nil && len(strings.Fields(s.file.Doc.Text())) > 5
+		}
+	}
+	for pkg, has := range docs {
+		if !has {
+			t.Errorf("%s has no package doc: say what its words mean", pkg)
+		}
+	}
+}
+
+// TestFoldersAreWords keeps names out that say nothing.
+func TestFoldersAreWords(t *testing.T) {
+	banned := []string{"util", "utils", "common", "helpers", "helper", "misc", "manager", "service", "services", "models", "types", "base", "shared"}
+	for _, s := range sources(t) {
+		for _, part := range strings.Split(s.pkg, "/") {
+			if slices.Contains(banned, part) {
+				t.Errorf("%s: a folder is a word of docs/glossary.md, and %q is none", s.path, part)
+			}
+		}
+	}
+}
+
+// TestDependenciesAreExplained insists on a line in docs/dependencies.md for
+// every module that go.mod requires directly, and on none for others.
+func TestDependenciesAreExplained(t *testing.T) {
+	page, err := os.ReadFile("docs/dependencies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	explained := map[string]bool{}
+	for line := range strings.Lines(string(page)) {
+		cells := strings.Split(line, "|")
+		if len(cells) >= 4 && strings.HasPrefix(strings.TrimSpace(cells[1]), "`") {
+			explained[strings.Trim(strings.TrimSpace(cells[1]), "`")] = len(strings.Fields(cells[2])) >= 4
+		}
+	}
+	direct := directRequirements(t)
+	for name := range direct {
+		if !explained[name] {
+			t.Errorf("docs/dependencies.md does not say why %s is needed", name)
+		}
+	}
+	for name := range explained {
+		if !direct[name] {
+			t.Errorf("docs/dependencies.md explains %s, which go.mod does not require directly", name)
+		}
+	}
+}
+
+// directRequirements reads the module paths of go.mod without "// indirect".
+func directRequirements(t *testing.T) map[string]bool {
+	t.Helper()
+	mod, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	direct := map[string]bool{}
+	inside := false
+	for line := range strings.Lines(string(mod)) {
+		line = strings.TrimSpace(line)
+		switch {
+		case line == "require (":
+			inside = true
+		case line == ")":
+			inside = false
+		case inside && line != "" && !strings.HasSuffix(line, "// indirect"):
+			direct[strings.Fields(line)[0]] = true
+		}
+	}
+	if len(direct) == 0 {
+		t.Fatal("go.mod requires nothing: was its form changed?")
+	}
+	return direct
+}

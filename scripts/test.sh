@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# test.sh: installs what the tests need, and runs all of them. Every part runs, also after one has failed; the exit
+# status is that of the worst. A single package is quicker by hand: go test -race ./app/repo
+. "$(dirname "$0")/lib.sh"
+scripts/packages.sh race desktop window keyring reader interop attributes
+use_go
+
+failed=()
+# part NAME COMMAND... runs one part, and remembers when it failed.
+part() { step "$@" || failed+=("$1"); }
+
+unit() { CGO_ENABLED=1 go test -race -shuffle=on -timeout 15m -tags "$HEADLESS_TAGS" ./...; }
+
+# The static binary is not what the tests above ran: this is, without cgo and the race detector.
+demo() {
+  scripts/build.sh cli || return
+  build/coffer demo >build/demo.log 2>&1 && return
+  cat build/demo.log
+  return 1
+}
+
+# A second program, written from docs/format.md alone, opens the sample and what this build has just written.
+reader() { python=$(command -v /usr/bin/python3 || command -v python3) && "$python" docs/reader/test_coffer_reader.py; }
+
+# A real gnome-keyring, on a bus, in a home and a runtime folder of its own.
+keyring() {
+  local home status=0
+  home=$(mktemp -d)
+  mkdir -m 700 "$home/run"
+  # shellcheck disable=SC2016 # the inner shell expands it, on its own bus
+  env -u DISPLAY -u WAYLAND_DISPLAY HOME="$home" XDG_RUNTIME_DIR="$home/run" GOCACHE="$(go env GOCACHE)" GOMODCACHE="$(go env GOMODCACHE)" \
+    COFFER_KEYRING_TEST=1 CGO_ENABLED=1 dbus-run-session -- sh -ec '
+      printf "x\n" | gnome-keyring-daemon --unlock --components=secrets >/dev/null
+      go test -race -count=1 -tags "$HEADLESS_TAGS" ./internal/keyring' || status=$?
+  rm -rf "$home"
+  return $status
+}
+
+# The real window, on a display that nobody sees.
+window() {
+  scripts/build.sh desktop || return
+  COFFER_E2E=1 CGO_ENABLED=0 go test -count=1 -timeout 8m -tags "$HEADLESS_TAGS" ./e2e
+}
+
+part "vet" env CGO_ENABLED=0 go vet -tags "$HEADLESS_TAGS" ./...
+part "unit tests and stories, with the race detector" unit
+part "the demo, with the static binary" demo
+part "the second reader of the format" reader
+part "the key store" keyring
+part "the window" window
+
+[ ${#failed[@]} -eq 0 ] || die "$(printf 'FAILED: %s\n' "${failed[@]}")"
+say "all parts passed in $SECONDS s"
