@@ -22,7 +22,7 @@ func (a *App) InspectPlace(ctx context.Context, dest string) (PlaceInfo, error) 
 func (a *App) WaysIn(ctx context.Context, dest, repository string) ([]WayIn, error) {
 	return nil, errUnbuilt
 }
-func (a *App) SuggestedSources(ctx context.Context) []SourceSuggestion       { return nil }
+func (a *App) SuggestedSources(ctx context.Context) []SourceSuggestion { return nil }
 func (a *App) MeasureSource(ctx context.Context, path string, progress func(files, bytes int64)) (files, bytes int64, err error) {
 	return 0, 0, errUnbuilt
 }

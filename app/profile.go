@@ -46,25 +46,25 @@ const (
 
 // profileJSON is settings.json, version 1. Times are RFC 3339, absent when zero.
 type profileJSON struct {
-	Version         int        `json:"version"`
-	Repository      string     `json:"repository,omitempty"`
-	Dest            rawText    `json:"destination,omitempty"`
-	SetUpAt         time.Time  `json:"set_up_at,omitzero"`
-	KeptIn          KeepKey    `json:"key_kept_in,omitempty"`
-	Lock            LockKind   `json:"lock,omitempty"`
-	LockSetAt       time.Time  `json:"lock_set_at,omitzero"`
-	VaultComputer   string     `json:"vault_computer,omitempty"`
-	VaultTries      int        `json:"vault_tries,omitempty"`
-	SheetProvenAt   time.Time  `json:"sheet_proven_at,omitzero"`
-	PracticedAt     time.Time  `json:"practiced_at,omitzero"`
-	PracticeSnoozed time.Time  `json:"practice_snoozed_until,omitzero"`
-	Sources         []rawText  `json:"sources,omitempty"`
-	Exclude         []rawText  `json:"exclude,omitempty"`
-	Language        string     `json:"language,omitempty"`
-	Theme           string     `json:"theme,omitempty"`
-	TextScale       float64    `json:"text_scale,omitempty"`
-	MemoryMiB       int        `json:"memory_mib,omitempty"`
-	Paper           string     `json:"paper,omitempty"`
+	Version         int       `json:"version"`
+	Repository      string    `json:"repository,omitempty"`
+	Dest            rawText   `json:"destination,omitempty"`
+	SetUpAt         time.Time `json:"set_up_at,omitzero"`
+	KeptIn          KeepKey   `json:"key_kept_in,omitempty"`
+	Lock            LockKind  `json:"lock,omitempty"`
+	LockSetAt       time.Time `json:"lock_set_at,omitzero"`
+	VaultComputer   string    `json:"vault_computer,omitempty"`
+	VaultTries      int       `json:"vault_tries,omitempty"`
+	SheetProvenAt   time.Time `json:"sheet_proven_at,omitzero"`
+	PracticedAt     time.Time `json:"practiced_at,omitzero"`
+	PracticeSnoozed time.Time `json:"practice_snoozed_until,omitzero"`
+	Sources         []rawText `json:"sources,omitempty"`
+	Exclude         []rawText `json:"exclude,omitempty"`
+	Language        string    `json:"language,omitempty"`
+	Theme           string    `json:"theme,omitempty"`
+	TextScale       float64   `json:"text_scale,omitempty"`
+	MemoryMiB       int       `json:"memory_mib,omitempty"`
+	Paper           string    `json:"paper,omitempty"`
 }
 
 // rawText is a path: any bytes. JSON has only Unicode, so that a name in another encoding
