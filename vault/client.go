@@ -1,0 +1,196 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"coffer/crypto/opaque"
+	"coffer/vault/protocol"
+)
+
+// maxDeviceName bounds the name of a device, in bytes.
+const maxDeviceName = 48
+
+// A Client asks one vault. It is safe for concurrent use.
+type Client struct {
+	http   *http.Client
+	pin    Pin
+	device string
+
+	// ksf is opaque.Argon2id; tests of this package put in a faster one.
+	ksf func(protocol.Cost) (opaque.KSF, error)
+}
+
+// NewClient returns a client of the vault that is reached through transport and known by
+// pin (of the embedded vault, or [Slot.Pin]). device is the name under which tries stand
+// in the log, at most 48 bytes of it; it is sealed, and the vault cannot read it.
+func NewClient(transport http.RoundTripper, pin Pin, device string) *Client {
+	return &Client{
+		// A redirect leads elsewhere than pinned.
+		http: &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse
+		}},
+		pin: pin, device: device,
+		ksf: func(c protocol.Cost) (opaque.KSF, error) {
+			return opaque.Argon2id(c.MemoryKiB, c.Time, c.Threads)
+		},
+	}
+}
+
+// Info asks the vault about itself. [ErrIdentity] when it is not the pinned one;
+// [ErrOffline].
+func (c *Client) Info(ctx context.Context) (Info, error) {
+	info, err := c.info(ctx)
+	if err != nil {
+		return Info{}, fmt.Errorf("ask vault for its identity: %w", err)
+	}
+	return info, nil
+}
+
+func (c *Client) info(ctx context.Context) (Info, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, baseURL+protocol.InfoPath, nil)
+	if err != nil {
+		return Info{}, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return Info{}, fmt.Errorf("%w: %w", ErrOffline, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return Info{}, fmt.Errorf("%w: HTTP status %d", ErrOffline, resp.StatusCode)
+	}
+	body, err := readBody(resp)
+	if err != nil {
+		return Info{}, fmt.Errorf("%w: %w", ErrOffline, err)
+	}
+	info, err := protocol.ParseInfo(body)
+	if err != nil {
+		return Info{}, fmt.Errorf("%w: %w", ErrOffline, err)
+	}
+	if info.VaultID != c.pin.VaultID || info.ServerKey != c.pin.ServerKey || info.ReceiptKey != c.pin.ReceiptKey {
+		return Info{}, ErrIdentity
+	}
+	return info, nil
+}
+
+// baseURL is only a shape: the transport knows where the vault is.
+const baseURL = "http://vault.invalid"
+
+// A signer signs bytes: the capability's key or the owner's.
+type signer interface{ Sign([]byte) []byte }
+
+// post encodes, signs and sends a request and returns the body of the reply. M is the
+// request; its last fields are the signatures. owner is nil where none is wanted.
+func (c *Client) post(ctx context.Context, kind protocol.Kind, body []byte, owner, capability signer) ([]byte, error) {
+	const size = len(protocol.Signature{})
+	if protocol.Of(kind).Owner {
+		at := len(body) - 2*size
+		copy(body[at:], owner.Sign(protocol.SignedBytes(protocol.LabelOwner, kind, body)))
+	}
+	copy(body[len(body)-size:], capability.Sign(protocol.SignedBytes(protocol.LabelCapability, kind, body)))
+	return c.send(ctx, protocol.Of(kind).Path, body)
+}
+
+func (c *Client) send(ctx context.Context, path string, body []byte) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, baseURL+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	// Never sent twice by the transport: each could be charged.
+	req.GetBody = nil
+	req.Header.Set("Content-Type", protocol.ContentType)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, transportError(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, protocol.ReadError(resp)
+	}
+	reply, err := readBody(resp)
+	if err != nil {
+		return nil, fmt.Errorf("read reply: %w: %w", ErrUnknownOutcome, err)
+	}
+	return reply, nil
+}
+
+// transportError tells "never left" from "nobody knows". When in doubt it is the second:
+// "no try was used" must not be said when one may be.
+func transportError(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		return fmt.Errorf("%w: %w", ErrOffline, err)
+	}
+	return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
+}
+
+func readBody(resp *http.Response) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, protocol.MaxBody+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(body) > protocol.MaxBody {
+		return nil, ErrTooLarge
+	}
+	return body, nil
+}
+
+// parseReply reads the reply to kind. One that is not of the protocol leaves the outcome
+// unknown: the vault may have done what it was asked.
+func parseReply[M any](kind protocol.Kind, body []byte) (*M, error) {
+	m, err := protocol.Parse[M](kind.Reply(), body)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
+	}
+	return m, nil
+}
+
+// header returns the header of a request about slot.
+func header(kind protocol.Kind, slot Slot) protocol.Header {
+	return protocol.NewHeader(kind, slot.Record, slot.Generation, protocol.EmbeddedBinding(slot.VaultID))
+}
+
+// until turns what a vault says about waiting into a time of this computer's clock: the
+// clocks may differ.
+func until(wait time.Duration) time.Time {
+	if wait <= 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(wait)
+}
+
+func millis(n uint64) time.Duration {
+	return time.Duration(min(n, uint64(protocol.MaxWait.Milliseconds()))) * time.Millisecond
+}
+
+// attemptError turns what went wrong with a try into an [AttemptError].
+func attemptError(err error) error {
+	out := &AttemptError{Err: err, Left: -1}
+	var refusal *protocol.Refusal
+	if errors.As(err, &refusal) {
+		out.Left, out.Until = refusal.Left, until(refusal.Wait)
+	}
+	if errors.Is(err, ErrDestroyed) {
+		out.Left = 0
+	}
+	return out
+}
+
+// usable checks a slot, and that it is of the vault this client is for: before a byte is
+// sent.
+func (c *Client) usable(slot Slot) error {
+	if err := slot.Check(); err != nil {
+		return err
+	}
+	if slot.Pin() != c.pin {
+		return ErrIdentity
+	}
+	return nil
+}

@@ -1,0 +1,197 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"coffer/crypto"
+	"coffer/crypto/aead"
+	"coffer/vault/protocol"
+)
+
+// Enroll puts root behind password: in a new record when old is nil, else as the next
+// generation of old's record (a password change). The count of tries is carried over
+// until the new password has been used once, which Enroll does; then the old generation
+// is destroyed.
+//
+// save must make the pending generation durable, or fail. It is called twice: before the
+// first message that changes anything, and, with Committed set, before the old password
+// stops working. After a crash or an error the caller hands the last one saved to
+// [Client.Resume] and never begins anew: a vault that swallows its answers must not be
+// able to make a client register, and so expose, its password again and again.
+//
+// The zero cost stands for crypto.DefaultKDFCost. [ErrOffline], [ErrIdentity],
+// [ErrWeakKDF], [ErrFrozen], [ErrDestroyed], [ErrUnknownRecord] (another root key, or old
+// was replaced), [ErrUnknownOutcome], those of crypto.NormalizePassword and of save.
+func (c *Client) Enroll(ctx context.Context, root crypto.RootKey, password crypto.Secret, cost crypto.KDFCost, old *Slot, save func(Pending) error) (Slot, error) {
+	if cost == (crypto.KDFCost{}) {
+		cost = crypto.DefaultKDFCost()
+	}
+	price := protocol.Cost(cost)
+	if err := price.Check(); err != nil {
+		return Slot{}, fmt.Errorf("enroll: %w", err)
+	}
+	if old != nil {
+		if err := c.usable(*old); err != nil {
+			return Slot{}, fmt.Errorf("enroll: old slot: %w", err)
+		}
+	}
+	info, err := c.Info(ctx)
+	if err != nil {
+		return Slot{}, err
+	}
+	generation, err := c.nextGeneration(ctx, root, old)
+	if err != nil {
+		return Slot{}, fmt.Errorf("enroll: %w", err)
+	}
+	p := newPending(info, c.pin, price, old, generation, time.Now())
+	if err := save(p); err != nil {
+		return Slot{}, fmt.Errorf("enroll: save pending generation: %w", err)
+	}
+	if err := c.register(ctx, p.Slot, root, password); err != nil {
+		return Slot{}, fmt.Errorf("enroll: %w", err)
+	}
+	p.Committed = true
+	if err := save(p); err != nil {
+		return Slot{}, fmt.Errorf("enroll: save committed generation: %w", err)
+	}
+	return c.expose(ctx, p.Slot, root, password)
+}
+
+// Resume finishes what [Client.Enroll] began, with the same pending generation, however
+// far it came; it may be repeated. password must be the one it was begun with, once the
+// vault has committed: another one is [ErrWrongPassword], and costs a try. Errors as for
+// Enroll.
+//
+// The caller has the slot of p uploaded, or uploads it when Resume has returned it.
+func (c *Client) Resume(ctx context.Context, p Pending, root crypto.RootKey, password crypto.Secret) (Slot, error) {
+	if err := c.usable(p.Slot); err != nil {
+		return Slot{}, fmt.Errorf("resume: %w", err)
+	}
+	status, err := c.Status(ctx, p.Slot)
+	if err != nil && !errors.Is(err, ErrUnknownRecord) {
+		return Slot{}, err
+	}
+	if err == nil && status.Generation == p.Slot.Generation {
+		return p.Slot, nil // exposed already; its answer was lost
+	}
+	if err != nil || status.Pending != p.Slot.Generation || !status.Committed {
+		if err := c.register(ctx, p.Slot, root, password); err != nil {
+			return Slot{}, fmt.Errorf("resume: %w", err)
+		}
+	}
+	return c.expose(ctx, p.Slot, root, password)
+}
+
+// nextGeneration returns the number for a new generation: 1 for a new record. Before the
+// last try of an old record it resets the count, as its owner may: exposing takes a try,
+// and a crash in the middle of the last one would destroy the record.
+func (c *Client) nextGeneration(ctx context.Context, root crypto.RootKey, old *Slot) (uint64, error) {
+	if old == nil {
+		return 1, nil
+	}
+	status, err := c.status(ctx, *old)
+	if err != nil {
+		return 0, err
+	}
+	switch status.State {
+	case StateDestroyed:
+		return 0, ErrDestroyed
+	case StateFrozen:
+		return 0, ErrFrozen
+	}
+	if status.Left <= 1 {
+		if err := c.act(ctx, protocol.KindReset, *old, root); err != nil {
+			return 0, fmt.Errorf("reset the count: %w", err)
+		}
+	}
+	return max(old.Generation, status.Generation, status.Pending) + 1, nil
+}
+
+// register brings a generation to the vault: begin and commit. It may be repeated.
+func (c *Client) register(ctx context.Context, slot Slot, root crypto.RootKey, password crypto.Secret) error {
+	client, err := c.opaqueClient(slot)
+	if err != nil {
+		return err
+	}
+	normal, err := crypto.NormalizePassword(password)
+	if err != nil {
+		return err
+	}
+	defer normal.Wipe()
+	var request []byte
+	normal.Expose(func(p []byte) { request, err = client.RegistrationRequest(p) })
+	if err != nil {
+		return err
+	}
+	keys := root.Derive()
+	defer keys.Wipe()
+	response, err := c.begin(ctx, slot, keys.Owner(), [protocol.PointSize]byte(request))
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	record, export, err := client.FinishRegistration(response)
+	if err != nil {
+		return fmt.Errorf("finish registration: %w: %w", ErrIdentity, err)
+	}
+	exportKey := crypto.NewSecret(export)
+	defer exportKey.Wipe()
+	if err := c.commit(ctx, slot, root, keys.Owner(), record, exportKey); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// begin returns the registration response of OPAQUE.
+func (c *Client) begin(ctx context.Context, slot Slot, owner crypto.OwnerKey, request [protocol.PointSize]byte) ([]byte, error) {
+	kind, capability := protocol.KindBegin, slot.capability()
+	reply, err := c.post(ctx, kind, protocol.Encode(&protocol.Begin{
+		Header: header(kind, slot), OwnerKey: owner.Public(), CapabilityKey: capability.Public(),
+		Cost: slot.cost(), Request: request,
+	}), owner, capability)
+	if err != nil {
+		return nil, err
+	}
+	begun, err := parseReply[protocol.BeginReply](kind, reply)
+	if err != nil {
+		return nil, err
+	}
+	return append(begun.Response[:], begun.ServerKey[:]...), nil
+}
+
+func (c *Client) commit(ctx context.Context, slot Slot, root crypto.RootKey, owner crypto.OwnerKey, record []byte, export crypto.Secret) error {
+	kind := protocol.KindCommit
+	release := aead.Random(32)
+	defer clear(release)
+	secret := crypto.NewSecret(append([]byte(nil), release...))
+	defer secret.Wipe()
+	share := crypto.NewSecret(append([]byte(nil), slot.CloudShare[:]...))
+	wrapped := crypto.WrapRoot(root, export, secret, share, slot.Record[:], slot.Generation)
+	reply, err := c.post(ctx, kind, protocol.Encode(&protocol.Commit{
+		Header: header(kind, slot), Registration: [protocol.RecordSize]byte(record),
+		Release: [32]byte(release), Wrapped: [protocol.WrappedSize]byte(wrapped),
+	}), owner, slot.capability())
+	if err != nil {
+		return err
+	}
+	_, err = parseReply[protocol.Done](kind, reply)
+	return err
+}
+
+// expose proves by one full login that the new password opens the new generation, before
+// and so that the vault destroys the old one.
+func (c *Client) expose(ctx context.Context, slot Slot, root crypto.RootKey, password crypto.Secret) (Slot, error) {
+	keys := root.Derive()
+	defer keys.Wipe()
+	opened, _, err := c.login(ctx, slot, password, keys.Owner())
+	if err != nil {
+		return Slot{}, fmt.Errorf("expose new generation: %w", err)
+	}
+	defer opened.Wipe()
+	if !opened.Equal(root) {
+		return Slot{}, fmt.Errorf("expose new generation: %w", ErrNotOpened)
+	}
+	return slot, nil
+}

@@ -1,0 +1,160 @@
+package protocol
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// The situations that vault and client can talk about (docs/vault-protocol.md, "Errors").
+var (
+	// ErrWrongPassword says that the try was spent and the password was not right.
+	ErrWrongPassword = errors.New("vault: that was not the password")
+	// ErrWait says that the next try is not allowed yet. No try was spent.
+	ErrWait = errors.New("vault: the next try is not allowed yet")
+	// ErrLastTry says that somebody is using the last try at this moment. No try was spent.
+	ErrLastTry = errors.New("vault: the last try is being used")
+	// ErrDestroyed says that the key was destroyed for ever.
+	ErrDestroyed = errors.New("vault: the key was destroyed")
+	// ErrFrozen says that the owner has frozen the record. No try was spent.
+	ErrFrozen = errors.New("vault: the owner has frozen this record")
+	// ErrUnknownRecord says that there is no such record, or that the request was not
+	// signed by who may ask: the two cannot be told apart.
+	ErrUnknownRecord = errors.New("vault: no such record")
+	// ErrAttemptOver says that an attempt was finished, has expired or never was. What it
+	// was charged stays charged.
+	ErrAttemptOver = errors.New("vault: the attempt is over")
+	// ErrStale says that the record has changed since the asker looked: another
+	// generation, another sequence.
+	ErrStale = errors.New("vault: the record changed meanwhile")
+	// ErrCommitted says that this generation is registered already.
+	ErrCommitted = errors.New("vault: this generation is registered already")
+	// ErrWeakKDF says that the cost of the key derivation is below the floor.
+	ErrWeakKDF = errors.New("vault: the key derivation is too weak")
+	// ErrIdentity says that this is not the vault that was meant.
+	ErrIdentity = errors.New("vault: this is another vault")
+	// ErrMalformed says that a message is not one of the protocol. No try was spent.
+	ErrMalformed = errors.New("vault: malformed message")
+	// ErrTooLarge says that a body is over [MaxBody]. No try was spent.
+	ErrTooLarge = errors.New("vault: message too large")
+	// ErrUnknownOutcome says that nobody knows whether it was done. A try may be spent.
+	ErrUnknownOutcome = errors.New("vault: the outcome is unknown")
+	// ErrInternal says that the vault failed. Nothing was done.
+	ErrInternal = errors.New("vault: internal error")
+)
+
+// errorTable is the whole error vocabulary of the protocol. Its text never crosses.
+// The last row stands for everything else.
+var errorTable = []struct {
+	err    error
+	code   string
+	status int
+}{
+	{ErrWrongPassword, "wrong-password", http.StatusForbidden},
+	{ErrWait, "wait", http.StatusTooManyRequests},
+	{ErrLastTry, "last-try", http.StatusConflict},
+	{ErrDestroyed, "destroyed", http.StatusGone},
+	{ErrFrozen, "frozen", http.StatusLocked},
+	{ErrUnknownRecord, "unknown-record", http.StatusNotFound},
+	{ErrAttemptOver, "attempt-over", http.StatusConflict},
+	{ErrStale, "stale", http.StatusConflict},
+	{ErrCommitted, "committed", http.StatusConflict},
+	{ErrWeakKDF, "weak-kdf", http.StatusUnprocessableEntity},
+	{ErrIdentity, "other-vault", http.StatusMisdirectedRequest},
+	{ErrMalformed, "malformed", http.StatusBadRequest},
+	{ErrTooLarge, "too-large", http.StatusRequestEntityTooLarge},
+	{ErrUnknownOutcome, "unknown-outcome", http.StatusServiceUnavailable},
+	{ErrInternal, "internal", http.StatusInternalServerError},
+}
+
+// An AttemptError says why a password did not open a record, and what is left.
+type AttemptError struct {
+	Err   error     // one of the errors above; errors.Is looks through
+	Left  int       // tries left after this; -1 when nobody knows
+	Until time.Time // when the next try is allowed; zero: at once, or never
+}
+
+func (e *AttemptError) Error() string {
+	if e.Left < 0 {
+		return e.Err.Error()
+	}
+	return fmt.Sprintf("%v (tries left: %d)", e.Err, e.Left)
+}
+
+// Unwrap returns Err.
+func (e *AttemptError) Unwrap() error { return e.Err }
+
+// A Refusal is what crosses of an error: its code and, for what concerns tries, numbers.
+type Refusal struct {
+	Err  error
+	Left int           // -1: not told
+	Wait time.Duration // until the next try is allowed
+}
+
+func (r *Refusal) Error() string { return r.Err.Error() }
+
+// Unwrap returns Err.
+func (r *Refusal) Unwrap() error { return r.Err }
+
+type errorBody struct {
+	Code string `json:"code"`
+	Left *int   `json:"left,omitempty"`
+	Wait int64  `json:"wait_ms,omitempty"`
+}
+
+// maxErrorBody bounds what a client reads of an error, in bytes.
+const maxErrorBody = 1 << 10
+
+// WriteError sends the code of err, and tries left and wait when err is a [Refusal]. The
+// text of err stays in the server's log.
+func WriteError(w http.ResponseWriter, err error) {
+	row := errorTable[len(errorTable)-1]
+	for _, r := range errorTable {
+		if errors.Is(err, r.err) {
+			row = r
+			break
+		}
+	}
+	body := errorBody{Code: row.code}
+	var refusal *Refusal
+	if errors.As(err, &refusal) && refusal.Left >= 0 {
+		body.Left = &refusal.Left
+		body.Wait = refusal.Wait.Milliseconds()
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(row.status)
+	json.NewEncoder(w).Encode(body) // the client is gone when this fails: nobody to tell
+}
+
+// ReadError turns a failed response back into the [Refusal] it came from. A response
+// that is not of the protocol (a proxy's, a captive portal's, a vault of the future) is
+// [ErrUnknownOutcome]: who knows what stands behind it and what it has done.
+func ReadError(resp *http.Response) error {
+	var body errorBody
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	if err == nil {
+		err = json.Unmarshal(raw, &body)
+	}
+	if err == nil {
+		for _, row := range errorTable {
+			if row.code == body.Code && row.status == resp.StatusCode {
+				return newRefusal(row.err, body)
+			}
+		}
+	}
+	return fmt.Errorf("read error: HTTP status %d: %w", resp.StatusCode, ErrUnknownOutcome)
+}
+
+func newRefusal(err error, body errorBody) *Refusal {
+	r := &Refusal{Err: err, Left: -1}
+	if body.Left != nil && *body.Left >= 0 && *body.Left <= MaxTries {
+		r.Left = *body.Left
+	}
+	if wait := time.Duration(body.Wait) * time.Millisecond; wait > 0 && body.Wait <= MaxWait.Milliseconds() {
+		r.Wait = wait
+	}
+	return r
+}
