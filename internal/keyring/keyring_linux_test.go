@@ -1,9 +1,7 @@
 package keyring
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,18 +24,15 @@ func TestWithoutASessionBusTheAnswerIsImmediate(t *testing.T) {
 // which of the parts below it is to play there.
 const inside = "COFFER_TEST_KEYRING"
 
-func TestMain(m *testing.M) {
-	part := map[string]func() error{"round-trip": roundTrip, "not-running": notRunning}[os.Getenv(inside)]
-	if part == nil {
-		os.Exit(m.Run())
-	}
-	if err := part(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
-
 func TestGnomeKeyring(t *testing.T) {
+	switch os.Getenv(inside) {
+	case "round-trip":
+		roundTrip(t)
+		return
+	case "not-running":
+		notRunning(t)
+		return
+	}
 	for _, program := range []string{"dbus-run-session", "gnome-keyring-daemon"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Skipf("%s is not installed: a real key store cannot be tested here", program)
@@ -47,9 +42,10 @@ func TestGnomeKeyring(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	const again = `exec "$0" -test.run='^TestGnomeKeyring$' -test.v`
 	for part, script := range map[string]string{
-		"round-trip":  `printf 'x\n' | gnome-keyring-daemon --unlock --components=secrets >/dev/null && exec "$0"`,
-		"not-running": `exec "$0"`,
+		"round-trip":  `printf 'x\n' | gnome-keyring-daemon --unlock --components=secrets >/dev/null && ` + again,
+		"not-running": again,
 	} {
 		t.Run(part, func(t *testing.T) {
 			home := t.TempDir()
@@ -58,7 +54,8 @@ func TestGnomeKeyring(t *testing.T) {
 				"PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_RUNTIME_DIR=" + home,
 				"XDG_DATA_HOME=" + filepath.Join(home, "data"), inside + "=" + part,
 			}
-			if out, err := cmd.CombinedOutput(); err != nil {
+			out, err := cmd.CombinedOutput()
+			if err != nil || !strings.Contains(string(out), "--- PASS: TestGnomeKeyring") {
 				t.Errorf("%v\n%s", err, out)
 			}
 		})
@@ -66,52 +63,50 @@ func TestGnomeKeyring(t *testing.T) {
 }
 
 // roundTrip stores, reads, replaces and removes entries of the real key store.
-func roundTrip() error {
-	ctx, bus := context.Background(), os.Getenv("DBUS_SESSION_BUS_ADDRESS")
-	k := New("Coffer test", bus, false)
+func roundTrip(t *testing.T) {
+	k := New("Coffer test", os.Getenv("DBUS_SESSION_BUS_ADDRESS"), false)
 	account, other := strings.Repeat("0f", 16), strings.Repeat("1e", 16)
-	if _, err := k.Get(ctx, account); !errors.Is(err, app.ErrNoEntry) {
-		return fmt.Errorf("before: got %v, want ErrNoEntry", err)
-	}
+	mustBeAbsent(t, k, account)
 	for _, text := range []string{strings.Repeat("ab", 32), strings.Repeat("cd", 32)} {
-		if err := k.Set(ctx, account, app.NewSecret([]byte(text))); err != nil {
-			return err
+		if err := k.Set(t.Context(), account, app.NewSecret([]byte(text))); err != nil {
+			t.Fatal(err)
 		}
-		got, err := k.Get(ctx, account)
+		got, err := k.Get(t.Context(), account)
 		if err != nil {
-			return err
+			t.Fatal(err)
 		}
 		if !got.Equal(app.NewSecret([]byte(text))) {
-			return errors.New("what came back is not what was stored")
+			t.Error("what came back is not what was stored")
 		}
 	}
-	if _, err := k.Get(ctx, other); !errors.Is(err, app.ErrNoEntry) {
-		return fmt.Errorf("another account: got %v, want ErrNoEntry", err)
-	}
+	mustBeAbsent(t, k, other)
 	for range 2 {
-		if err := k.Delete(ctx, account); err != nil {
-			return err
+		if err := k.Delete(t.Context(), account); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if _, err := k.Get(ctx, account); !errors.Is(err, app.ErrNoEntry) {
-		return fmt.Errorf("after: got %v, want ErrNoEntry", err)
+	mustBeAbsent(t, k, account)
+}
+
+func mustBeAbsent(t *testing.T, k *Keyring, account string) {
+	t.Helper()
+	if _, err := k.Get(t.Context(), account); !errors.Is(err, app.ErrNoEntry) {
+		t.Errorf("got %v, want ErrNoEntry", err)
 	}
-	return nil
 }
 
 // notRunning asks where a bus is but no key store runs: none may be started by asking.
-func notRunning() error {
-	ctx, bus := context.Background(), os.Getenv("DBUS_SESSION_BUS_ADDRESS")
+func notRunning(t *testing.T) {
+	bus := os.Getenv("DBUS_SESSION_BUS_ADDRESS")
 	k := New("Coffer test", bus, false)
-	if _, err := k.Get(ctx, "account"); !errors.Is(err, app.ErrNoKeyring) {
-		return fmt.Errorf("got %v, want ErrNoKeyring", err)
+	if _, err := k.Get(t.Context(), "account"); !errors.Is(err, app.ErrNoKeyring) {
+		t.Errorf("got %v, want ErrNoKeyring", err)
 	}
-	running, _, err := lookup(ctx, bus)
+	running, _, err := lookup(t.Context(), bus)
 	if err != nil {
-		return err
+		t.Fatal(err)
 	}
 	if running {
-		return errors.New("a key store was started")
+		t.Error("a key store was started")
 	}
-	return nil
 }
