@@ -1,0 +1,181 @@
+package repo
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"coffer/cloud"
+	"coffer/crypto"
+)
+
+// ReadHeads returns every head at the destination that parses, the newest
+// generation first. They are not verified: that needs the root key, which they
+// help to find. When all heads there are are of a newer format the error is
+// crypto.ErrNewerFormat; a destination without heads gives none and no error.
+func ReadHeads(ctx context.Context, store *cloud.Store) ([]Head, error) {
+	var heads []Head
+	var newer error
+	for object, err := range store.List(ctx, "head-") {
+		if err != nil {
+			return nil, fmt.Errorf("list heads: %w", err)
+		}
+		h, err := readHead(ctx, store, object.Name)
+		switch {
+		case errors.Is(err, crypto.ErrNewerFormat):
+			newer = err
+		case errors.Is(err, ErrDamaged):
+			// another head, or the 64 digits, may still open it; check names it
+		case err != nil:
+			return nil, err
+		default:
+			heads = append(heads, *h)
+		}
+	}
+	slices.SortFunc(heads, func(a, b Head) int {
+		return cmp.Or(cmp.Compare(b.Generation, a.Generation), bytes.Compare(a.Name[:], b.Name[:]))
+	})
+	if len(heads) == 0 {
+		return nil, newer
+	}
+	return heads, nil
+}
+
+func readHead(ctx context.Context, store *cloud.Store, object string) (*Head, error) {
+	name, stored, err := fetch(ctx, store, "head", object)
+	if err != nil {
+		return nil, err
+	}
+	h, err := parseHead(stored)
+	if err != nil {
+		return nil, broken(object, err)
+	}
+	h.Name = name
+	return h, nil
+}
+
+// WriteHead stores h as the newest head of the repository and then deletes the
+// older ones that were made with the same key. The commit point is the
+// new head's arrival: until then the old ones count.
+func WriteHead(ctx context.Context, store *cloud.Store, keys *crypto.Keys, h Head) (Head, error) {
+	old, err := ReadHeads(ctx, store)
+	if err != nil {
+		return Head{}, err
+	}
+	old = slices.DeleteFunc(old, func(o Head) bool { return o.Verify(keys) != nil })
+	h.Repository = keys.Repository()
+	h.Generation = 1
+	if len(old) > 0 {
+		h.Generation = old[0].Generation + 1
+	}
+	h.stored = sealHead(keys, &h)
+	object := crypto.ObjectName("head", h.stored)
+	h.Name, _ = parseName("head", object)
+	if err := store.Put(ctx, object, h.stored); err != nil {
+		return Head{}, fmt.Errorf("store head: %w", err)
+	}
+	for _, o := range old {
+		if err := store.Delete(ctx, "head-"+o.Name.String()); err != nil {
+			return Head{}, fmt.Errorf("delete old head: %w", err)
+		}
+	}
+	return h, nil
+}
+
+// HasObjects reports how many packs the destination holds, and whether it holds
+// any object at all: a place whose heads are lost is a repository still.
+func HasObjects(ctx context.Context, store *cloud.Store) (packs int, some bool, err error) {
+	for object, err := range store.List(ctx, "") {
+		if err != nil {
+			return 0, false, fmt.Errorf("list objects: %w", err)
+		}
+		if object.Name == readmeName {
+			continue
+		}
+		some = true
+		if _, ok := parseName("pack", object.Name); ok {
+			packs++
+		}
+	}
+	return packs, some, nil
+}
+
+// IDs returns the ids of the repositories at the destination: those that heads
+// name, or, where there are no heads, those in the headers of snapshots, indexes
+// and packs.
+func IDs(ctx context.Context, store *cloud.Store) ([]crypto.RepositoryID, error) {
+	heads, err := ReadHeads(ctx, store)
+	if err != nil {
+		return nil, err
+	}
+	ids := map[crypto.RepositoryID]bool{}
+	for _, h := range heads {
+		ids[h.Repository] = true
+	}
+	for _, kind := range []string{"snap-", "index-", "pack-"} {
+		if len(ids) > 0 {
+			break
+		}
+		if err := collectIDs(ctx, store, kind, ids); err != nil {
+			return nil, err
+		}
+	}
+	var all []crypto.RepositoryID
+	for id := range ids {
+		all = append(all, id)
+	}
+	slices.SortFunc(all, func(a, b crypto.RepositoryID) int { return bytes.Compare(a[:], b[:]) })
+	return all, nil
+}
+
+func collectIDs(ctx context.Context, store *cloud.Store, kind string, ids map[crypto.RepositoryID]bool) error {
+	for object, err := range store.List(ctx, kind) {
+		if err != nil {
+			return fmt.Errorf("list objects: %w", err)
+		}
+		header := make([]byte, crypto.HeaderSize)
+		if object.Size < crypto.HeaderSize {
+			continue
+		}
+		if err := store.ReadAt(ctx, object.Name, header, 0); err != nil {
+			return err
+		}
+		if _, id, err := crypto.HeaderInfo(header); err == nil {
+			ids[id] = true
+		}
+	}
+	return nil
+}
+
+// fetch returns a whole object whose bytes have the hash that its name says.
+func fetch(ctx context.Context, store *cloud.Store, kind, object string) (Name, []byte, error) {
+	name, ok := parseName(kind, object)
+	if !ok {
+		return name, nil, broken(object, errFormat)
+	}
+	stored, err := store.Get(ctx, object)
+	switch {
+	case errors.Is(err, cloud.ErrNotFound):
+		return name, nil, &ObjectError{object, ErrMissing}
+	case errors.Is(err, cloud.ErrTooLarge):
+		return name, nil, broken(object, err)
+	case err != nil:
+		return name, nil, err
+	}
+	if crypto.ObjectName(kind, stored) != object {
+		return name, nil, broken(object, errors.New("its bytes are not those that were stored"))
+	}
+	return name, stored, nil
+}
+
+// broken says that an object is damaged, unless the reason is that a newer
+// Coffer made it or that it belongs to another repository.
+func broken(object string, reason error) error {
+	if errors.Is(reason, crypto.ErrNewerFormat) || errors.Is(reason, crypto.ErrOtherRepository) {
+		return &ObjectError{object, reason}
+	}
+	return &ObjectError{object, fmt.Errorf("%w: %w", ErrDamaged, reason)}
+}

@@ -1,0 +1,227 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"coffer/crypto"
+)
+
+// An index is stored after so many packs or so much time: no more than that has
+// to be found by footers when a backup is cut off.
+const (
+	checkpointPacks = 8
+	checkpointTime  = 30 * time.Second
+)
+
+// errWriterDone ends the uploads of a Writer that was closed.
+var errWriterDone = errors.New("repo: the writer is closed")
+
+// A Writer stores chunks: goroutines fill Bundles, bundles become segments of
+// two open packs (one for data, one for trees and lists), full packs are
+// uploaded, indexes follow. Commit stores the snapshot that makes it all count.
+type Writer struct {
+	repo    *Repository
+	ctx     context.Context // of the uploads; ends when one fails
+	cancel  context.CancelCauseFunc
+	uploads *errgroup.Group
+	full    chan *packBuilder // to upload
+	free    chan *packBuilder // memory of packs, and the limit on it
+	data    openPack
+	tree    openPack
+	target  int
+	stored  atomic.Int64
+
+	mu       sync.Mutex // guards what follows
+	pending  []storedPack
+	indexed  time.Time // when the last index was stored
+	onStored func(bytes int64)
+}
+
+// An openPack is a pack that segments are added to.
+type openPack struct {
+	mu   sync.Mutex // guards pack, and is held while it is sent to upload
+	pack *packBuilder
+}
+
+// NewWriter starts the uploads of a backup. stored is called, if not nil, for
+// each object that has arrived, with its size; not at the same time.
+// Close must be called.
+func (r *Repository) NewWriter(ctx context.Context, stored func(bytes int64)) *Writer {
+	uploaders := r.parallel
+	w := &Writer{
+		repo:     r,
+		full:     make(chan *packBuilder),
+		free:     make(chan *packBuilder, uploaders+2),
+		target:   packTarget,
+		indexed:  time.Now(),
+		onStored: stored,
+	}
+	if size := r.store.Caps().PackSize; size > 0 {
+		w.target = int(min(max(size, 1<<20), maxPack/2))
+	}
+	ctx, w.cancel = context.WithCancelCause(ctx)
+	w.uploads, w.ctx = errgroup.WithContext(ctx)
+	for range cap(w.free) {
+		w.free <- new(packBuilder)
+	}
+	for range uploaders {
+		w.uploads.Go(w.upload)
+	}
+	return w
+}
+
+// Close ends the uploads of a backup that did not come to Commit. What has been
+// stored stays, and the next backup uses it.
+func (w *Writer) Close() {
+	w.cancel(errWriterDone)
+	_ = w.uploads.Wait() // the reason was told to whoever waited for an upload
+}
+
+// upload stores full packs until there are no more.
+func (w *Writer) upload() error {
+	for {
+		select {
+		case p, more := <-w.full:
+			if !more {
+				return nil
+			}
+			if err := w.store(p); err != nil {
+				return err
+			}
+			w.free <- p
+		case <-w.ctx.Done():
+			return context.Cause(w.ctx)
+		}
+	}
+}
+
+func (w *Writer) store(p *packBuilder) error {
+	stored := p.finish()
+	object := crypto.ObjectName("pack", stored)
+	if err := w.put(object, stored); err != nil {
+		return err
+	}
+	name, _ := parseName("pack", object)
+	pack := storedPack{name, int64(len(stored)), p.segments}
+	w.repo.addPack(pack)
+	return w.checkpoint(&pack)
+}
+
+func (w *Writer) put(object string, stored []byte) error {
+	if err := w.repo.store.Put(w.ctx, object, stored); err != nil {
+		return fmt.Errorf("store %s: %w", object, err)
+	}
+	w.stored.Add(int64(len(stored)))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.onStored != nil {
+		w.onStored(int64(len(stored)))
+	}
+	return nil
+}
+
+// checkpoint notes a stored pack, and stores an index when it is time. A nil pack
+// stores what is pending.
+func (w *Writer) checkpoint(p *storedPack) error {
+	w.mu.Lock()
+	if p != nil {
+		w.pending = append(w.pending, *p)
+	}
+	due := p == nil || len(w.pending) >= checkpointPacks || time.Since(w.indexed) >= checkpointTime
+	if !due || len(w.pending) == 0 {
+		w.mu.Unlock()
+		return nil
+	}
+	packs := w.pending
+	w.pending, w.indexed = nil, time.Now()
+	w.mu.Unlock()
+	stored := sealIndex(w.repo.keys, packs)
+	return w.put(crypto.ObjectName("index", stored), stored)
+}
+
+// add puts a segment into an open pack, and sends the pack to upload when it is
+// full. It waits when all packs are on their way: that is what bounds memory,
+// and slows reading down to the speed of the destination.
+func (w *Writer) add(o *openPack, plain []byte, raw uint32, method uint8, chunks []chunkEntry) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.pack == nil {
+		select {
+		case o.pack = <-w.free:
+			o.pack.start(w.repo.keys, w.target)
+		case <-w.ctx.Done():
+			return context.Cause(w.ctx)
+		}
+	}
+	if err := o.pack.add(plain, raw, method, chunks); err != nil {
+		return err
+	}
+	if len(o.pack.buf) >= w.target {
+		return w.send(o)
+	}
+	return nil
+}
+
+// send needs o.mu.
+func (w *Writer) send(o *openPack) error {
+	if o.pack == nil {
+		return nil
+	}
+	select {
+	case w.full <- o.pack:
+		o.pack = nil
+		return nil
+	case <-w.ctx.Done():
+		return context.Cause(w.ctx)
+	}
+}
+
+// finish uploads what is left and the last index. All Bundles are flushed
+// before.
+func (w *Writer) finish() error {
+	for _, o := range []*openPack{&w.data, &w.tree} {
+		o.mu.Lock()
+		err := w.send(o)
+		o.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	close(w.full)
+	// Only now is it known that every pack has arrived: a "done" before this line
+	// would be a lie.
+	return w.uploads.Wait()
+}
+
+// Commit uploads what is left and then stores the snapshot. All Bundles must have been
+// flushed. Storing the snapshot is the commit point of a backup: before, nothing
+// happened that anybody sees; after, it can be restored.
+func (w *Writer) Commit(ctx context.Context, s *Snapshot) error {
+	if err := w.finish(); err != nil {
+		return err
+	}
+	w.ctx = ctx // the group's own context ends with its last upload
+	if err := w.checkpoint(nil); err != nil {
+		return err
+	}
+	stored := sealSnapshot(w.repo.keys, s)
+	object := crypto.ObjectName("snap", stored)
+	s.Name, _ = parseName("snap", object)
+	return w.put(object, stored)
+}
+
+// Stored returns the bytes that were stored at the destination so far.
+func (w *Writer) Stored() int64 { return w.stored.Load() }
+
+// Err returns why the uploads ended early, or nil.
+func (w *Writer) Err() error { return context.Cause(w.ctx) }
+
+// Failed is closed when an upload has failed and nothing more will be stored.
+func (w *Writer) Failed() <-chan struct{} { return w.ctx.Done() }
