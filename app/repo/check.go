@@ -57,17 +57,11 @@ type checker struct {
 
 	mu       sync.Mutex // guards what follows
 	progress CheckProgress
-	reasons  map[string]string            // by object
-	bad      map[crypto.ChunkID]string    // chunks that cannot be had, and the object that should hold them
-	paths    map[string]map[string]bool   // by object
-	whole    map[crypto.ChunkID]bool      // pages whose entries, and all below, have been looked at
-	chunks   map[string]int64             // bad chunks by object
-	packs    map[string][]chunkEntryPlace // nil until needed
-}
-
-type chunkEntryPlace struct {
-	id crypto.ChunkID
-	location
+	reasons  map[string]string          // by object
+	bad      map[crypto.ChunkID]string  // chunks that cannot be had, and the object that should hold them
+	paths    map[string]map[string]bool // by object
+	whole    map[crypto.ChunkID]bool    // pages whose entries, and all below, have been looked at
+	chunks   map[string]int64           // bad chunks by object
 }
 
 // Check reads the destination and tells what is damaged or missing, and which
@@ -215,7 +209,7 @@ func (c *checker) pack(object string, stored []byte) error {
 	c.repo.mu.RLock()
 	number, indexed := c.repo.numbers[name]
 	c.repo.mu.RUnlock()
-	opener, table, err := openPack(c.repo.keys, stored)
+	opener, table, err := parsePack(c.repo.keys, stored)
 	if err != nil {
 		// Its own footer cannot be trusted; what the index says is in it, is lost.
 		if indexed {
@@ -256,8 +250,8 @@ func (r *Repository) segmentWhole(o *crypto.Opener, sealed []byte, number uint32
 	return true
 }
 
-// openPack reads header, trailer and footer of a pack that is in memory.
-func openPack(keys *crypto.Keys, stored []byte) (*crypto.Opener, []segmentEntry, error) {
+// parsePack reads header, trailer and footer of a pack that is in memory.
+func parsePack(keys *crypto.Keys, stored []byte) (*crypto.Opener, []segmentEntry, error) {
 	if len(stored) < crypto.HeaderSize+trailerSize {
 		return nil, nil, errFormat
 	}
@@ -399,7 +393,7 @@ func (c *checker) entry(ctx context.Context, e *Entry, path string, depth int) e
 		}
 		size += int64(at.Length)
 	}
-	if size != e.Size && e.State != StateUnreadable && c.whole != nil && !c.told(path) {
+	if size != e.Size && e.State != StateUnreadable && !c.told(path) {
 		return c.need(path, "", fmt.Errorf("%w: its chunks do not add up to its size", ErrDamaged))
 	}
 	return nil
