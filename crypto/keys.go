@@ -92,17 +92,23 @@ type Keys struct {
 // empty or has been wiped: everybody could derive the keys of nothing.
 func (k RootKey) Derive() *Keys {
 	keys := &Keys{
-		data:    k.derive(labelData, KeySize),
-		chunkID: k.derive(labelChunkID, KeySize),
-		chunker: k.derive(labelChunker, ChunkerSeedSize),
-		head:    k.derive(labelHead, KeySize),
-		local:   k.derive(labelLocal, KeySize),
+		repository: k.repository(),
+		data:       k.derive(labelData, KeySize),
+		chunkID:    k.derive(labelChunkID, KeySize),
+		chunker:    k.derive(labelChunker, ChunkerSeedSize),
+		head:       k.derive(labelHead, KeySize),
+		local:      k.derive(labelLocal, KeySize),
 	}
-	k.derive(labelRepository, len(keys.repository)).Expose(func(b []byte) { copy(keys.repository[:], b) })
 	seed := k.derive(labelOwner, KeySize)
 	defer seed.Wipe()
 	seed.Expose(func(b []byte) { keys.owner = OwnerKey{newSigner(b)} })
 	return keys
+}
+
+// repository derives the repository's name alone.
+func (k RootKey) repository() (id RepositoryID) {
+	k.derive(labelRepository, len(id)).Expose(func(b []byte) { copy(id[:], b) })
+	return id
 }
 
 // derive is HKDF-SHA-256 of the root key, without salt.
@@ -114,8 +120,7 @@ func (k RootKey) derive(label string, size int) (derived Secret) {
 	return derived
 }
 
-// hkdfKey cannot fail: the lengths are constants far below the limit of HKDF, and the
-// secrets are longer than what FIPS 140 mode asks for.
+// hkdfKey cannot fail: the lengths are constants far below the limit of HKDF.
 func hkdfKey(secret, salt []byte, info string, size int) []byte {
 	key, err := hkdf.Key(sha256.New, secret, salt, info, size)
 	if err != nil {

@@ -23,12 +23,3 @@ const (
 	labelPassphrase = "coffer/1/passphrase" // starts the associated data of a passphrase slot
 	labelAEAD       = "coffer/1/aead"       // used by package aead
 )
-
-// labels returns the table, for the test.
-func labels() []string {
-	return []string{
-		labelData, labelChunkID, labelChunker, labelHead, labelRepository, labelOwner,
-		labelLocal, labelPractice, labelObject, labelCapability, labelKEK,
-		labelPassphrase, labelAEAD,
-	}
-}

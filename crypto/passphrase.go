@@ -12,7 +12,7 @@ import (
 
 var (
 	// ErrWrongPassphrase says that the passphrase does not open the slot, or that the
-	// slot was changed: the two look the same.
+	// slot was changed or belongs to another repository: these look the same.
 	ErrWrongPassphrase = errors.New("crypto: wrong passphrase")
 	// ErrWeakKDF says that the parameters of Argon2id are below the floor.
 	ErrWeakKDF = errors.New("crypto: the key derivation is too weak")
@@ -115,8 +115,9 @@ func wrapSlot(root RootKey, passphrase Secret, cost KDFCost, salt [32]byte) (Pas
 }
 
 // Open returns the root key of the repository id. It takes the time and the memory of
-// one Argon2id. [ErrWrongPassphrase]; [ErrWeakKDF] and [ErrCostlyKDF] before anything is
-// spent; [ErrOtherRepository] when the slot holds the key of another repository;
+// one Argon2id. [ErrWrongPassphrase]; [ErrOtherRepository] when the passphrase opens the
+// slot, but the key in it is of another repository. Before anything is spent:
+// [ErrWeakKDF], [ErrCostlyKDF], [ErrDamaged] when Wrapped has a wrong size,
 // [ErrEmptyPassword], [ErrPasswordCharacters].
 func (s PassphraseSlot) Open(passphrase Secret, id RepositoryID) (RootKey, error) {
 	if err := s.cost().check(); err != nil {
@@ -130,6 +131,9 @@ func (s PassphraseSlot) Open(passphrase Secret, id RepositoryID) (RootKey, error
 }
 
 func (s PassphraseSlot) unwrap(passphrase Secret, id RepositoryID) (RootKey, error) {
+	if len(s.Wrapped) != KeySize+aead.Overhead {
+		return RootKey{}, ErrDamaged
+	}
 	normal, err := NormalizePassword(passphrase)
 	if err != nil {
 		return RootKey{}, err
@@ -163,10 +167,4 @@ func (s PassphraseSlot) cost() KDFCost {
 func (s PassphraseSlot) ad(id RepositoryID) []byte {
 	ad := append([]byte(labelPassphrase), id[:]...)
 	return append(ad, s.cost().bytes()...)
-}
-
-// repository derives the repository's name alone.
-func (k RootKey) repository() (id RepositoryID) {
-	k.derive(labelRepository, len(id)).Expose(func(b []byte) { copy(id[:], b) })
-	return id
 }

@@ -78,7 +78,8 @@ func (e *RecoveryError) Error() string {
 func (e *RecoveryError) Is(target error) bool { return target == ErrRecoveryKey }
 
 // A RecoveryLine is one line of a recovery key, to be shown or printed. It is secret: it
-// prints as "[redacted]", and only its fields give it away.
+// prints as "[redacted]". Its fields give it away, and so does fmt from an unexported
+// field of another struct: keep it no longer than the sheet is on the screen.
 type RecoveryLine struct {
 	redact
 	Digits string // "3f9a 07bc"

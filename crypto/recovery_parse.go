@@ -168,6 +168,7 @@ func scanDigits(text []byte) *scanned {
 	for at, position := 0, 1; at < len(text); position++ {
 		r, size := utf8.DecodeRune(text[at:])
 		at += size
+		r = narrow(r)
 		value, isDigit := digitValue(r)
 		switch {
 		case isDigit:
@@ -177,7 +178,7 @@ func scanDigits(text []byte) *scanned {
 		case r == '.' || r == ':' || r == ')':
 			s.punctuated = s.punctuated || len(s.digits) == 1
 			start = true
-		case isSeparator(r) && !(r == utf8.RuneError && size == 1):
+		case isSeparator(r):
 			start = true
 		default:
 			s.bad = position
@@ -245,10 +246,15 @@ func pack(dst, digits []byte) {
 	}
 }
 
-func digitValue(r rune) (byte, bool) {
-	if r >= '！' && r <= '～' { // full-width forms, as Asian keyboards type them
-		r -= '！' - '!'
+// narrow turns full-width forms, as Asian keyboards type them, into ASCII.
+func narrow(r rune) rune {
+	if r >= '！' && r <= '～' {
+		return r - '！' + '!'
 	}
+	return r
+}
+
+func digitValue(r rune) (byte, bool) {
 	switch {
 	case r >= '0' && r <= '9':
 		return byte(r - '0'), true
@@ -266,12 +272,11 @@ func digitValue(r rune) (byte, bool) {
 
 // isSeparator takes what word processors, mail and PDF viewers put between groups.
 func isSeparator(r rune) bool {
-	if unicode.IsSpace(r) || unicode.Is(unicode.Zs, r) || unicode.Is(unicode.Pd, r) {
+	if unicode.IsSpace(r) || unicode.Is(unicode.Pd, r) {
 		return true
 	}
 	switch r {
-	case '\u2028', '\u2029', // line and paragraph separators
-		'\u00ad', '\u200b', '\u2060', '\ufeff', // soft hyphen, zero-width spaces, byte order mark
+	case '\u00ad', '\u200b', '\u2060', '\ufeff', // soft hyphen, zero-width spaces, byte order mark
 		'\u200e', '\u200f', // direction marks
 		'\u2212': // minus sign
 		return true
