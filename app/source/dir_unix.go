@@ -209,3 +209,7 @@ func ReadSmall(d *Dir, name string, before Info, buf []byte) (n int, after Info,
 	after.Name = name
 	return n, after, nil
 }
+
+// Fd returns the descriptor of the folder, for system calls relative to it. It
+// is valid until Close.
+func (d *Dir) Fd() int { return d.fd }

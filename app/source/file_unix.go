@@ -113,3 +113,6 @@ func (f *File) Extents() ([]Extent, error) {
 	}
 	return data, nil
 }
+
+// Fd returns the descriptor of the file. It is valid until Close.
+func (f *File) Fd() int { return f.fd }

@@ -120,8 +120,8 @@ func (r *Rules) parse(line string) (rule rule, wrong string) {
 		}
 		rule.parts = append(rule.parts, part)
 	}
-	if len(rule.parts) == 1 && !absolute {
-		rule.parts = append(rule.parts, "*") // "**" alone: everything
+	if rule.parts[len(rule.parts)-1] == "**" {
+		rule.parts = append(rule.parts, "*") // "a/**": what is in it, not itself
 	}
 	return rule, ""
 }
