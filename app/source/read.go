@@ -26,6 +26,8 @@ func ReadTolerant(f io.ReaderAt, off int64, buf []byte) (n int, bad []Extent, er
 	if err == nil || !errors.Is(err, ErrRead) {
 		return n, nil, err
 	}
+	// Begin with the whole block that failed.
+	n = max(0, n-int((off+int64(n))%tolerantBlock))
 	for n < len(buf) {
 		at := off + int64(n)
 		// Blocks of the disk are aligned in the file.
