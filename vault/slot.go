@@ -77,6 +77,12 @@ type Pin struct {
 	ReceiptKey [32]byte
 }
 
+// PinOf returns the pin of a vault that is trusted as it is: the embedded one of this
+// computer, which hands out its own [Info].
+func PinOf(info Info) Pin {
+	return Pin{VaultID: info.VaultID, ServerKey: info.ServerKey, ReceiptKey: info.ReceiptKey}
+}
+
 // Info is what a vault says about itself to everybody.
 type Info = protocol.Info
 

@@ -1,0 +1,197 @@
+package server
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"coffer/crypto/opaque"
+	"coffer/vault/protocol"
+)
+
+const loginSize = opaque.LoginSize
+
+// A generation is one password of a record. All of it but the number and the capability
+// is destroyed with it.
+type generation struct {
+	Number       uint64
+	Capability   [32]byte // Ed25519 public key
+	Cost         protocol.Cost
+	OPRFKey      [opaque.KeySize]byte // random, of this generation alone
+	Registration [protocol.RecordSize]byte
+	Release      [32]byte
+	Wrapped      [protocol.WrappedSize]byte
+}
+
+// forget destroys what could answer a try or open anything.
+func (g *generation) forget() {
+	*g = generation{Number: g.Number, Capability: g.Capability, Cost: g.Cost}
+}
+
+// A record is what a vault keeps for the password way into one backup.
+type record struct {
+	id          [16]byte
+	owner       [32]byte // Ed25519 public key, fixed for life
+	lastAct     [32]byte // SHA-256 of the owner's last act, to know a repetition
+	destroyedAt int64    // unix milliseconds
+	tally       tally
+	current     generation
+	pending     generation
+	events      []protocol.Event
+}
+
+// generation returns the one with this number, or nil.
+func (r *record) generation(number uint64) *generation {
+	switch {
+	case number == 0:
+		return nil
+	case number == r.current.Number:
+		return &r.current
+	case number == r.pending.Number:
+		return &r.pending
+	}
+	return nil
+}
+
+// decide applies the rule and brings generations and log in line with its outcome.
+func (r *record) decide(q ask, waits []time.Duration, now int64) verdict {
+	before := r.tally
+	next, v := decide(before, q, waits, now)
+	r.tally = next
+	switch {
+	case next.Current != before.Current:
+		r.current, r.pending = r.pending, generation{}
+	case next.Pending != before.Pending:
+		r.pending = generation{Number: next.Pending}
+	}
+	if next.State == protocol.StateDestroyed && before.State != protocol.StateDestroyed {
+		r.current.forget()
+		r.pending.forget()
+		r.destroyedAt = now
+		r.note(protocol.Event{At: now, Kind: protocol.EventDestroyed, Generation: next.Current})
+	}
+	return v
+}
+
+// note adds a line to the log and drops the oldest when there are too many.
+func (r *record) note(e protocol.Event) {
+	if len(r.events) >= protocol.MaxEvents {
+		r.events = append(r.events[:0:0], r.events[len(r.events)-protocol.MaxEvents+1:]...)
+	}
+	r.events = append(r.events, e)
+}
+
+// recordFormat is the version of the bytes below.
+const recordFormat = 1
+
+// recordHead is the part of a record's bytes that has a fixed size; open attempts and
+// events follow.
+type recordHead struct {
+	Format       byte
+	State        protocol.State
+	Limit, Count uint16
+	Charged      int64
+	Sequence     uint64
+	Committed    byte
+	ID           [16]byte
+	Owner        [32]byte
+	LastAct      [32]byte
+	DestroyedAt  int64
+	Current      generation
+	Pending      generation
+	Open, Events uint16
+}
+
+// encode returns the bytes of a record: integers big-endian, one encoding for each.
+func (r *record) encode() []byte {
+	h := recordHead{
+		Format: recordFormat, State: r.tally.State, Limit: uint16(r.tally.Limit), Count: uint16(r.tally.Count),
+		Charged: r.tally.Charged, Sequence: r.tally.Sequence, ID: r.id, Owner: r.owner, LastAct: r.lastAct,
+		DestroyedAt: r.destroyedAt, Current: r.current, Pending: r.pending,
+		Open: uint16(len(r.tally.Open)), Events: uint16(len(r.events)),
+	}
+	if r.tally.Committed {
+		h.Committed = 1
+	}
+	b := protocol.Encode(&h)
+	for i := range r.tally.Open {
+		b = append(b, protocol.Encode(&r.tally.Open[i])...)
+	}
+	for i := range r.events {
+		b = append(b, protocol.Encode(&r.events[i])...)
+	}
+	return b
+}
+
+var errRecord = errors.New("server: a stored record is damaged")
+
+// decodeRecord reads the record id. The bytes were sealed by this vault; what they say is
+// checked all the same, because a store may be older than the program.
+func decodeRecord(id [16]byte, b []byte) (*record, error) {
+	var h recordHead
+	n, err := binary.Decode(b, binary.BigEndian, &h)
+	if err != nil {
+		return nil, fmt.Errorf("decode record: %w", errRecord)
+	}
+	opens, events := make([]open, h.Open), make([]protocol.Event, h.Events)
+	size := n + binary.Size(opens) + binary.Size(events)
+	if len(b) != size || h.Open > maxOpen || h.Events > protocol.MaxEvents {
+		return nil, fmt.Errorf("decode record: %d bytes: %w", len(b), errRecord)
+	}
+	m, err := binary.Decode(b[n:], binary.BigEndian, opens)
+	if err != nil {
+		return nil, fmt.Errorf("decode record: %w", errRecord)
+	}
+	if _, err := binary.Decode(b[n+m:], binary.BigEndian, events); err != nil {
+		return nil, fmt.Errorf("decode record: %w", errRecord)
+	}
+	r := h.record(opens, events)
+	if r.id != id || !h.sane() {
+		return nil, fmt.Errorf("decode record: it contradicts itself: %w", errRecord)
+	}
+	return r, nil
+}
+
+func (h *recordHead) record(opens []open, events []protocol.Event) *record {
+	return &record{
+		id: h.ID, owner: h.Owner, lastAct: h.LastAct, destroyedAt: h.DestroyedAt,
+		current: h.Current, pending: h.Pending, events: events,
+		tally: tally{
+			State: h.State, Limit: int(h.Limit), Count: int(h.Count), Charged: h.Charged,
+			Current: h.Current.Number, Pending: h.Pending.Number, Committed: h.Committed == 1,
+			Sequence: h.Sequence, Open: opens,
+		},
+	}
+}
+
+func (h *recordHead) sane() bool {
+	return h.Format == recordFormat && h.Committed <= 1 &&
+		h.State >= protocol.StatePending && h.State <= protocol.StateDestroyed &&
+		h.Limit >= 1 && h.Limit <= protocol.MaxTries && h.Count <= h.Limit &&
+		(h.Current.Number != 0 || h.Pending.Number != 0) &&
+		(h.State != protocol.StateActive || h.Current.Number != 0) &&
+		(h.Committed == 0 || h.Pending.Number != 0)
+}
+
+// rowFormat is the version of a stored row: format (1), length of the handle (2), handle,
+// sealed record.
+const rowFormat = 1
+
+func encodeRow(handle, sealed []byte) []byte {
+	b := append(make([]byte, 0, 3+len(handle)+len(sealed)), rowFormat)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(handle)))
+	b = append(b, handle...)
+	return append(b, sealed...)
+}
+
+func decodeRow(row []byte) (handle, sealed []byte, err error) {
+	if len(row) < 3 || row[0] != rowFormat {
+		return nil, nil, fmt.Errorf("decode row: %w", errRecord)
+	}
+	n := int(binary.BigEndian.Uint16(row[1:]))
+	if len(row) < 3+n {
+		return nil, nil, fmt.Errorf("decode row: cut: %w", errRecord)
+	}
+	return row[3 : 3+n], row[3+n:], nil
+}

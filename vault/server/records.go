@@ -1,0 +1,157 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"coffer/vault/protocol"
+	"coffer/vault/server/store"
+)
+
+// maxRaces bounds how often a change is tried again because another server was faster.
+const maxRaces = 200
+
+// stripes is the number of locks that records share within this process: without them,
+// requests for one record would only race each other at the store.
+const stripes = 64
+
+// A row is a record as it was fetched.
+type row struct {
+	record   *record // nil: there is none
+	handle   []byte
+	body     []byte
+	revision store.Revision
+}
+
+// change is the only way to a record: fetch, step, keep. step looks at the record (nil:
+// none), may change it or return a new one, and says the verdict; or an error, and then
+// nothing is kept. It may be called again when another server was faster.
+//
+// What step returns is durable when change returns nil or a [protocol.Refusal]: only
+// then may an answer go out. [protocol.ErrUnknownOutcome] when nobody knows: the caller
+// must not answer, and what was charged counts as charged.
+func (s *Server) change(ctx context.Context, id [16]byte, step func(*record) (*record, verdict, error)) error {
+	unlock, err := s.lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	for range maxRaces {
+		old, err := s.fetch(ctx, id)
+		if err != nil {
+			return err
+		}
+		next, v, err := step(old.record)
+		if err != nil {
+			return err
+		}
+		err = s.keep(ctx, id, old, next, v.Erase)
+		if isRace(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if v.Err != nil {
+			return &protocol.Refusal{Err: v.Err, Left: v.Left, Wait: v.Wait}
+		}
+		return nil
+	}
+	return fmt.Errorf("change record: always overtaken: %w", protocol.ErrInternal)
+}
+
+// lock serializes the changes of a record within this process, as long as ctx allows.
+func (s *Server) lock(ctx context.Context, id [16]byte) (unlock func(), err error) {
+	stripe := s.locks[int(id[0])%stripes]
+	select {
+	case stripe <- struct{}{}:
+		return func() { <-stripe }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for record: %w: %w", protocol.ErrInternal, ctx.Err())
+	}
+}
+
+func (s *Server) fetch(ctx context.Context, id [16]byte) (row, error) {
+	data, revision, err := s.cfg.Store.Fetch(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return row{}, nil
+	}
+	if err != nil {
+		return row{}, fmt.Errorf("fetch record: %w: %w", protocol.ErrInternal, err)
+	}
+	handle, sealed, err := decodeRow(data)
+	if err != nil {
+		return row{}, fmt.Errorf("%w: %w", protocol.ErrInternal, err)
+	}
+	body, err := s.cfg.Sealer.Open(ctx, id, handle, sealed)
+	if err != nil {
+		return row{}, fmt.Errorf("open record: %w: %w", protocol.ErrInternal, err)
+	}
+	r, err := decodeRecord(id, body)
+	if err != nil {
+		return row{}, fmt.Errorf("%w: %w", protocol.ErrInternal, err)
+	}
+	return row{record: r, handle: handle, body: body, revision: revision}, nil
+}
+
+// keep makes the record durable, if it has changed. Its return is the commit point of
+// every request.
+func (s *Server) keep(ctx context.Context, id [16]byte, old row, next *record, erase bool) error {
+	if next == nil {
+		return nil
+	}
+	body := next.encode()
+	defer clear(body)
+	if old.record != nil && bytes.Equal(body, old.body) {
+		return nil
+	}
+	handle := old.handle
+	if old.record == nil || erase {
+		// What is destroyed was sealed under the old record key, in every copy that a
+		// disk or a cluster may still have; the new state gets a key of its own.
+		fresh, err := s.cfg.Sealer.NewKey(ctx, id)
+		if err != nil {
+			return fmt.Errorf("make record key: %w: %w", protocol.ErrInternal, err)
+		}
+		handle = fresh
+	}
+	sealed, err := s.cfg.Sealer.Seal(ctx, id, handle, body)
+	if err != nil {
+		return fmt.Errorf("seal record: %w: %w", protocol.ErrInternal, err)
+	}
+	return s.write(ctx, id, old, encodeRow(handle, sealed), erase)
+}
+
+func (s *Server) write(ctx context.Context, id [16]byte, old row, data []byte, erase bool) error {
+	if old.record == nil {
+		return outcome("create record", s.cfg.Store.Create(ctx, id, data))
+	}
+	if !erase {
+		return outcome("replace record", s.cfg.Store.Replace(ctx, id, old.revision, data))
+	}
+	replace := s.cfg.Store.Replace
+	if e, ok := s.cfg.Store.(store.Eraser); ok {
+		replace = e.Erase
+	}
+	if err := outcome("erase record", replace(ctx, id, old.revision, data)); err != nil {
+		return err
+	}
+	return outcome("destroy record key", s.cfg.Sealer.DestroyKey(ctx, id, old.handle))
+}
+
+// outcome sorts what a store says into: written, overtaken, nothing done, nobody knows.
+func outcome(verb string, err error) error {
+	switch {
+	case err == nil, isRace(err):
+		return err
+	case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrRow):
+		return fmt.Errorf("%s: %w: %w", verb, protocol.ErrInternal, err)
+	}
+	return fmt.Errorf("%s: %w: %w", verb, protocol.ErrUnknownOutcome, err)
+}
+
+func isRace(err error) bool {
+	return errors.Is(err, store.ErrChanged) || errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrNotFound)
+}
