@@ -40,7 +40,7 @@ func classOf(err error) (class error, passing bool) {
 	return nil, passing
 }
 
-// isNotFolder reports that something else than a folder has the path.
+// isNotFolder reports that something else than a folder is on the path.
 func isNotFolder(err error) bool { return errors.Is(err, syscall.ENOTDIR) }
 
 // sameDevice reports whether two files are on one file system.

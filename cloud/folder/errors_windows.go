@@ -42,7 +42,7 @@ func classOf(err error) (class error, passing bool) {
 	return nil, passing
 }
 
-// isNotFolder reports that something else than a folder has the path.
+// isNotFolder reports that something else than a folder is on the path.
 func isNotFolder(err error) bool {
 	return errors.Is(err, syscall.ENOTDIR) || errors.Is(err, windows.ERROR_DIRECTORY)
 }

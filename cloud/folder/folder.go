@@ -64,7 +64,7 @@ func Open(path string) (*Driver, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open folder %s: %w", path, err)
 	}
-	root, err := os.OpenRoot(abs)
+	root, err := openRoot(abs)
 	if err != nil {
 		return nil, fmt.Errorf("open folder %s: %w", path, placeError(err))
 	}
@@ -99,9 +99,29 @@ func Create(path string) (*Driver, error) {
 	return Open(path)
 }
 
+// errNotFolder: something else has the path. (Package os has no error for it.)
+var errNotFolder = errors.New("not a folder")
+
+// openRoot opens the folder itself.
+func openRoot(path string) (*os.Root, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("%s: %w", path, errNotFolder)
+	}
+	return os.OpenRoot(path)
+}
+
+// isAbsent reports that there is no folder at the path.
+func isAbsent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotFolder) || isNotFolder(err)
+}
+
 // placeError classes an error of opening or making the folder itself.
 func placeError(err error) error {
-	if errors.Is(err, fs.ErrNotExist) || isNotFolder(err) {
+	if isAbsent(err) {
 		return cloud.Final(fmt.Errorf("%w: %w", cloud.ErrNoPlace, err))
 	}
 	return classify(err)

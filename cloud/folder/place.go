@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"strings"
 
@@ -16,8 +15,8 @@ func (d *Driver) enter(ctx context.Context) (*os.Root, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	root, err := os.OpenRoot(d.path)
-	if errors.Is(err, fs.ErrNotExist) || isNotFolder(err) {
+	root, err := openRoot(d.path)
+	if isAbsent(err) {
 		return nil, cloud.Final(fmt.Errorf("%w: %w", cloud.ErrOffline, err))
 	}
 	if err != nil {
