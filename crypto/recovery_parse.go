@@ -39,7 +39,7 @@ func ParseRecoveryKey(text []byte) (RootKey, error) {
 	if len(lines) == recoveryLines {
 		err = parseSheet(&key, lines)
 	} else {
-		err = parseRun(&key, text)
+		err = parseRun(&key, text, len(lines))
 	}
 	if err != nil {
 		return RootKey{}, err
@@ -109,7 +109,7 @@ func parseSheet(key *[KeySize]byte, lines [][]byte) error {
 // parseRun reads a key that is not in eight lines. Numbers and checks are there for all
 // lines or for none: the count of digits then says which, and one digit too many never
 // passes as a number or a check.
-func parseRun(key *[KeySize]byte, text []byte) error {
+func parseRun(key *[KeySize]byte, text []byte, lines int) error {
 	s := scanDigits(text)
 	defer s.wipe()
 	if s.bad > 0 {
@@ -125,7 +125,9 @@ func parseRun(key *[KeySize]byte, text []byte) error {
 	case recoveryDigits + recoveryLines*(1+checkDigits):
 		number, check = 1, checkDigits
 	default:
-		if len(s.digits) < recoveryDigits {
+		// Seven lines of a sheet have more digits than a key, and are still too few.
+		partOfSheet := lines < recoveryLines && len(s.digits) <= lines*(1+lineDigits+checkDigits)
+		if len(s.digits) < recoveryDigits || partOfSheet {
 			return &RecoveryError{Reason: RecoveryTooShort}
 		}
 		return &RecoveryError{Reason: RecoveryTooLong}
