@@ -163,8 +163,10 @@ func (s PassphraseSlot) cost() KDFCost {
 	return KDFCost{MemoryKiB: s.MemoryKiB, Time: s.Time, Threads: s.Threads}
 }
 
-// ad binds the box to its use, the repository and the cost.
+// ad binds the box to its use, the repository and all parameters (docs/format.md, section
+// 9.2).
 func (s PassphraseSlot) ad(id RepositoryID) []byte {
 	ad := append([]byte(labelPassphrase), id[:]...)
-	return append(ad, s.cost().bytes()...)
+	ad = append(ad, s.cost().bytes()...)
+	return append(ad, s.Salt[:]...)
 }
