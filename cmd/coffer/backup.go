@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"coffer/app"
+)
+
+// A backupMaker makes one snapshot.
+type backupMaker interface {
+	Backup(ctx context.Context, o app.BackupOptions) (app.BackupSummary, error)
+}
+
+func (p *program) backupCommand() *cobra.Command {
+	var secrets secretFlags
+	var sources sourceFlags
+	cmd := p.command("backup [SOURCE...]", "Back up now", `
+Stores one snapshot of the folders that were chosen at set-up, or of the SOURCEs given
+here. Only what is new is stored. It may be stopped at any moment and loses nothing: the
+next backup goes on from there.
+
+A file that cannot be read is named, the others are backed up, and the exit status is 3.
+
+  coffer backup
+  coffer backup --exclude '*.iso' ~/Documents`,
+		cobra.ArbitraryArgs, func(ctx context.Context, args []string) error {
+			from, exclude, err := sources.resolve(args)
+			if err != nil {
+				return err
+			}
+			return p.withKey(ctx, &secrets, func(a profile) error {
+				return p.backup(ctx, a, app.BackupOptions{Sources: from, Exclude: exclude})
+			})
+		})
+	secrets.add(cmd)
+	sources.add(cmd)
+	return cmd
+}
+
+func (p *program) backup(ctx context.Context, a backupMaker, o app.BackupOptions) error {
+	o.Progress, o.Problem = p.newProgress().show, p.sayProblem
+	s, err := a.Backup(ctx, o)
+	if err != nil {
+		return p.stoppedAs(err, "Nothing is lost: the next backup goes on from here.")
+	}
+	if p.console.json {
+		err = p.console.record("summary", s)
+	} else if !p.console.quiet {
+		err = p.console.result("%s", backupText(s))
+	}
+	if err == nil && s.Unreadable > 0 {
+		return doneError{exitPartly}
+	}
+	return err
+}
+
+// stoppedAs adds to "Stopped." what was kept, when somebody stopped the work.
+func (p *program) stoppedAs(err error, kept string) error {
+	if p.ctx.Err() == nil {
+		return err
+	}
+	return &commandError{code: app.CodeCanceled, says: "Stopped.", advice: kept, err: err}
+}
+
+func backupText(s app.BackupSummary) string {
+	text := fmt.Sprintf("Backed up %s (%s) in %s.\n%s new, %s changed, %s unchanged; %s new, %s stored.\nSnapshot %s",
+		count(s.Files, "file", "files"), bytesText(s.Bytes), seconds(s.Seconds),
+		number(s.NewFiles), number(s.ChangedFiles), number(s.UnchangedFiles),
+		bytesText(s.NewBytes), bytesText(s.StoredBytes), printable(s.Snapshot))
+	if s.Unreadable > 0 {
+		text += fmt.Sprintf("\n%s could not be read, and the backup is without them: they are named above.", count(s.Unreadable, "file or folder", "files or folders"))
+	}
+	return text
+}
+
+// sayProblem names a file that was not dealt with as it should have been, when it happens.
+func (p *program) sayProblem(problem app.Problem) {
+	if p.console.json {
+		p.console.record("error", errorRecord{
+			app.Code("file-" + problem.Kind), problemText(problem), pathOrNil(problem.Path),
+		})
+		return
+	}
+	if p.console.quiet && problem.Kind == app.ProblemSkipped {
+		return // a socket is nothing to be told of every night
+	}
+	p.console.warn("%s", problemText(problem))
+}
+
+// problemTitles begins the line that names a file.
+var problemTitles = map[string]string{
+	app.ProblemUnreadable: "Not done",
+	app.ProblemChanged:    "Changed while it was read",
+	app.ProblemPartly:     "Only partly read",
+	app.ProblemSkipped:    "Left out",
+	app.ProblemVanished:   "Vanished meanwhile",
+}
+
+func problemText(problem app.Problem) string {
+	title, ok := problemTitles[problem.Kind]
+	if !ok {
+		title = "Not done"
+	}
+	text := title + ": " + printable(problem.Path)
+	if problem.Reason != "" {
+		text += " (" + printable(problem.Reason) + ")"
+	}
+	return text
+}

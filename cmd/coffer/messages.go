@@ -1,0 +1,228 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"coffer/app"
+)
+
+// A message is what people read in one situation: what happened, and what to do. Each is
+// a list of variants: the first whose {arguments} are all known is used, and the last
+// needs none. The words follow the rules of the product: a backup, a place, a password, a
+// recovery key; "that was not the password", never "you entered an invalid password".
+type message struct{ says, advice []string }
+
+func say(variants ...string) []string { return variants }
+
+// messages has a sentence for every code of package app.
+var messages = map[app.Code]message{
+	app.CodeCanceled:     {say("Stopped."), nil},
+	app.CodeUsage:        {say("That is not how this command is used."), say("Run it with --help.")},
+	app.CodeNotSetUp:     {say("There is no backup in this profile yet."), say("Make one with 'coffer setup', or join an existing one with 'coffer open'.")},
+	app.CodeAlreadySetUp: {say("This profile has a backup already."), say("'coffer backup' goes on with it. For another backup give another profile folder: -C DIR.")},
+	app.CodeProfileBusy:  {say("Another Coffer is working in this profile."), say("Wait until it is done, then try again. Nothing was changed.")},
+
+	app.CodeLocked:         {say("The key of this backup is not on this computer."), say("Open it with --password-file, --passphrase-file or --key-file.")},
+	app.CodeNoKeyring:      {say("This computer has no key store that answers."), say("Keep the key in a file that only you can read (--keep-key file), or nowhere (--keep-key ask).")},
+	app.CodeKeyringWaiting: {say("The key store of this computer waits to be unlocked."), say("Unlock it on the screen and try again, or give --password-file, --passphrase-file or --key-file.")},
+
+	app.CodePasswordShort:  {say("That password is too short."), say("It needs at least 8 characters. Nothing was set.")},
+	app.CodePasswordCommon: {say("That password is one of the common ones, which are guessed first."), say("Take another one. Nothing was set.")},
+	app.CodePasswordWeak:   {say("That password is easy to guess."), say("Make it longer, or take a few words that have nothing to do with each other. Nothing was set.")},
+	app.CodePasswordBad:    {say("That password has characters that cannot be typed everywhere."), say("Control characters and bytes that are not text are refused. Nothing was set.")},
+	app.CodePassphraseWeak: {say("That passphrase is too easy to guess."), say("Anyone who gets the files can guess as often as they like, so it must be long: five words at least. Nothing was set.")},
+
+	app.CodeWrongPassword:   {say("That was not the password. {tries}", "That was not the password."), nil},
+	app.CodeLastTry:         {say("That was not the password. One try is left: if it is wrong too, the vault destroys its key for good."), say("The 64 digits of your recovery sheet open the backup without a try (--key-file).")},
+	app.CodeWait:            {say("The vault takes no try before {until}. No try was used.", "The vault asks to wait. No try was used."), say("The 64 digits of your recovery sheet open the backup now (--key-file).")},
+	app.CodeKeyDestroyed:    {say("Too many wrong tries: the vault has destroyed its key, and no password opens this backup any more."), say("Nothing in the backup was deleted. A computer that still has the key, and the 64 digits of the recovery sheet (--key-file), open it.")},
+	app.CodeRecordFrozen:    {say("The password of this backup is frozen: the vault takes no tries."), say("The 64 digits of your recovery sheet open the backup (--key-file).")},
+	app.CodeWrongPassphrase: {say("That was not the passphrase."), say("The 64 digits of your recovery sheet open the backup too (--key-file).")},
+	app.CodeRecoveryLine:    {say("Line {line} of the recovery key has a typing error.", "The recovery key has a typing error."), say("Compare it with the recovery sheet, digit by digit.")},
+	app.CodeRecoveryShort:   {say("The recovery key is too short: it has 64 digits, in 8 lines of 8."), say("Is the last line missing?")},
+	app.CodeRecoveryLong:    {say("The recovery key is too long: it has 64 digits, in 8 lines of 8."), say("Was a line typed twice?")},
+	app.CodeRecoveryDigit:   {say("Line {line} of the recovery key has a character that is no digit (0-9, a-f).", "The recovery key has a character that is no digit (0-9, a-f)."), say("Compare it with the recovery sheet.")},
+	app.CodeWrongKey:        {say("This key does not open this backup."), say("It is typed right, but it may belong to another backup.")},
+	app.CodeKeyOfOther:      {say("This key is correct, but for a different backup, made {made} on {computer}.", "This key is correct, but for a different backup, made on {computer}.", "This key is correct, but for a different backup."), say("Look for the recovery sheet of this backup.")},
+	app.CodeNoSuchWay:       {say("This backup does not open that way."), say("'coffer open' with --password-file, --passphrase-file or --key-file: the 64 digits open every backup.")},
+
+	app.CodeVaultElsewhere: {say("The password of this backup is in the vault on {computer}, and cannot be tried here. No try was used.", "The password of this backup is in the vault on another computer, and cannot be tried here. No try was used."), say("Open it on that computer, or here with the 64 digits of your recovery sheet (--key-file).")},
+	app.CodeVaultOffline:   {say("The vault does not answer. No try was used."), say("Try again later, or use the 64 digits of your recovery sheet (--key-file).")},
+	app.CodeVaultIdentity:  {say("The vault is not the one that keeps this password. Coffer stopped before sending anything."), say("Do not go on before you know why. The 64 digits of your recovery sheet open the backup without a vault (--key-file).")},
+	app.CodeVaultBusy:      {say("Another program is using the vault on this computer. No try was used."), say("Close it and try again.")},
+	app.CodeVaultTrouble:   {say("The vault had trouble and could not answer."), say("Try again. The 64 digits of your recovery sheet open the backup without a vault (--key-file).")},
+	app.CodeOutcomeUnknown: {say("The vault's answer was lost: the try may have been counted."), say("'coffer vault status' says how many tries are left.")},
+
+	app.CodePlaceMissing:     {say("There is no backup place at {place}.", "The place of the backup is not there."), say("Is the disk plugged in, and the path right?")},
+	app.CodePlaceNotFolder:   {say("{place} is not a folder.", "The place is not a folder."), say("Choose a folder for the backup.")},
+	app.CodePlaceOffline:     {say("{place} does not answer.", "The place of the backup does not answer."), say("Is the disk plugged in, or the network there? The next backup goes on from here.")},
+	app.CodePlaceDenied:      {say("Coffer may not use {place}.", "Coffer may not use the place of the backup."), say("Its owner must allow you to read and write there.")},
+	app.CodePlaceReadOnly:    {say("{place} is read-only: nothing can be stored there.", "The place is read-only: nothing can be stored there."), say("Make it writable, or choose another place.")},
+	app.CodePlaceFull:        {say("{place} is full.", "The place of the backup is full."), say("Free some space there. Nothing is lost: the next backup goes on from here.")},
+	app.CodePlaceForeign:     {say("{place} is not a Coffer backup.", "The place is not a Coffer backup."), say("Look for the folder that holds a README.txt and files named pack-... and snap-...")},
+	app.CodePlaceTaken:       {say("There is a Coffer backup in {place} already.", "There is a Coffer backup in this place already."), say("Join it with 'coffer open --from PLACE', or choose another folder. Nothing was changed.")},
+	app.CodePlaceOther:       {say("{place} holds another backup than the one of this profile.", "The place holds another backup than the one of this profile."), say("Was another disk plugged in? Nothing was changed.")},
+	app.CodePlaceInSource:    {say("The place {place} lies inside a folder that is backed up.", "The place lies inside a folder that is backed up."), say("Choose a place outside, best on another disk.")},
+	app.CodePlaceUnsupported: {say("This version of Coffer cannot use a place of the kind {scheme}.", "This version of Coffer cannot use a place of this kind."), say("Give the path of a folder: a disk, or a folder that another program keeps in the cloud.")},
+	app.CodePlaceMany:        {say("There are several backups in this place."), say("Say which: --repository ID.")},
+
+	app.CodeFormatNewer:   {say("This was written by a newer version of Coffer."), say("Install the newest version and try again. Nothing was changed.")},
+	app.CodeObjectDamaged: {say("The backup is damaged: the object {object} is not what was stored.", "The backup is damaged: an object is not what was stored."), say("'coffer check --read-data' names everything that is affected. Other files can still be restored.")},
+	app.CodeObjectMissing: {say("The backup is damaged: the object {object} is missing.", "The backup is damaged: an object is missing."), say("'coffer check' names everything that is affected. Other files can still be restored.")},
+	app.CodeDamaged:       {say("The backup is damaged."), say("'coffer check --read-data' names everything that is affected. Other files can still be restored.")},
+	app.CodeRollback:      {say("The place shows an older state of the backup than this computer has seen: newer backups are gone."), say("Do not go on before you know why: was an old copy of the disk put back?")},
+
+	app.CodeSourceMissing:    {say("{path} is not there, so it could not be backed up.", "A folder to back up is not there."), say("Is a disk missing, or was it moved?")},
+	app.CodeSourceUnreadable: {say("{path} could not be read.", "A folder to back up could not be read."), say("May you read it? 'ls -ld' on it says.")},
+	app.CodeNoSources:        {say("There is nothing chosen to back up."), say("Name folders: 'coffer backup FOLDER...', or 'coffer setup ... FOLDER...' for every time.")},
+
+	app.CodeNoSnapshot: {say("There is no snapshot {snapshot}.", "There is no such snapshot."), say("'coffer snapshots' lists them; 'latest' names the newest.")},
+	app.CodeAmbiguous:  {say("More than one snapshot begins with {snapshot}.", "More than one snapshot begins like that."), say("Give more of its digits; 'coffer snapshots' lists them.")},
+	app.CodeNoPath:     {say("There is no {path} in this snapshot.", "There is no such path in this snapshot."), say("'coffer ls' and 'coffer find' show what there is.")},
+
+	app.CodeTargetInSource:  {say("The target lies inside a folder that is backed up."), say("Choose a target outside, or the next backup would store the restored files again.")},
+	app.CodeTargetNotEmpty:  {say("The target {path} is not empty.", "The target is not empty."), say("Say what happens to files that are there: --on-conflict keep-both, keep-newer, replace or skip.")},
+	app.CodeTargetFull:      {say("The target is full."), say("Free some space; the same command goes on from here.")},
+	app.CodeTargetDenied:    {say("Coffer may not write to {path}.", "Coffer may not write to the target."), say("Choose another target, or have its owner allow it.")},
+	app.CodeTargetNotFolder: {say("The target {path} is not a folder.", "The target is not a folder."), say("Choose a folder.")},
+
+	app.CodeDisk:     {say("This computer's disk had trouble with {path}.", "This computer's disk had trouble."), say("Is it full, or failing? Try again with --verbose to see the details.")},
+	app.CodeInternal: {say("Something went wrong that Coffer has no words for."), say("Try again with --verbose to see the details.")},
+}
+
+// complain makes what people read from a failure; err is for --verbose.
+func complain(f app.Failure, err error) complaint {
+	m, ok := messages[f.Code]
+	if !ok {
+		m = messages[app.CodeInternal]
+	}
+	return complaint{
+		code: f.Code, says: fill(m.says, f.Args), advice: fill(m.advice, f.Args),
+		path: f.Args["path"], details: err,
+	}
+}
+
+// fill returns the first variant whose arguments are all known, with them in place.
+func fill(variants []string, args map[string]string) string {
+	for _, v := range variants {
+		if text, ok := fillOne(v, args); ok {
+			return text
+		}
+	}
+	return ""
+}
+
+func fillOne(text string, args map[string]string) (string, bool) {
+	var b strings.Builder
+	for {
+		before, rest, found := strings.Cut(text, "{")
+		b.WriteString(before)
+		if !found {
+			return b.String(), true
+		}
+		name, after, _ := strings.Cut(rest, "}")
+		value := args[name]
+		if value == "" {
+			return "", false
+		}
+		b.WriteString(argText(name, value))
+		text = after
+	}
+}
+
+// argText writes an argument the way people say it. Moments come in RFC 3339.
+func argText(name, value string) string {
+	switch name {
+	case "tries":
+		if n, err := strconv.Atoi(value); err == nil {
+			return triesText(n)
+		}
+	case "until":
+		if t, err := time.Parse(time.RFC3339, value); err == nil {
+			return dateText(t)
+		}
+	case "made":
+		if t, err := time.Parse(time.RFC3339, value); err == nil {
+			return dayText(t)
+		}
+	}
+	return printable(value)
+}
+
+// triesText says what is left of the budget of tries.
+func triesText(n int) string {
+	switch {
+	case n == 1:
+		return "1 try is left: if it is wrong, the vault destroys its key for good."
+	case n <= 0:
+		return "No try is left."
+	}
+	return fmt.Sprintf("%d tries are left.", n)
+}
+
+// passwordProblems says why a new password is not taken: the sentences of the codes that
+// a file with the same password would end in.
+var passwordProblems = map[app.PasswordProblem]app.Code{
+	app.PasswordTooShort:   app.CodePasswordShort,
+	app.PasswordCommon:     app.CodePasswordCommon,
+	app.PasswordWeak:       app.CodePasswordWeak,
+	app.PasswordCharacters: app.CodePasswordBad,
+}
+
+func passwordProblem(lock app.LockKind, problem app.PasswordProblem) string {
+	if problem == app.PasswordTooLong {
+		return "That is too long: 1,000 characters are enough for anybody."
+	}
+	code, ok := passwordProblems[problem]
+	if lock == app.LockPassphrase && problem != app.PasswordCharacters || !ok {
+		code = app.CodePassphraseWeak
+	}
+	c := complain(app.Failure{Code: code}, nil)
+	return c.says + " " + c.advice
+}
+
+// passwordWarning says what is odd about a password that is taken all the same.
+func passwordWarning(code string) string {
+	switch code {
+	case "leading-space":
+		return "It begins with a space, which is easily overlooked."
+	case "trailing-space":
+		return "It ends with a space, which is easily overlooked."
+	}
+	return "It has something unusual about it: " + printable(code) + "."
+}
+
+// notices has a sentence for every notice of package app.
+var notices = map[app.NoticeCode][]string{
+	app.NoticeKeyInFile:      say("The key is kept in the file {path}: whoever can read that file can open the backup.", "The key is kept in a file of the profile: whoever can read it can open the backup."),
+	app.NoticeKeyNotKept:     say("The key could not be kept on this computer: each command will need --password-file, --passphrase-file or --key-file."),
+	app.NoticeVaultHere:      say("The vault is on this computer ({computer}): if it is lost, the password is lost with it. Your recovery sheet still opens the backup.", "The vault is on this computer: if it is lost, the password is lost with it. Your recovery sheet still opens the backup."),
+	app.NoticeSheetNotProven: say("The recovery sheet is not saved and proven yet: 'coffer key sheet FILE.pdf' makes it, 'coffer key verify' proves it."),
+	app.NoticeNoReadme:       say("README.txt could not be written into the place. The backup works without it."),
+	app.NoticeForeignFiles:   say("There are other files in the place ({count}). They stay as they are.", "There are other files in the place. They stay as they are."),
+	app.NoticeOldHead:        say("The place has newer headers that this key does not open. If nobody changed the password lately, find out why."),
+	app.NoticeVaultForgotten: say("The vault's record of the old password could not be removed."),
+}
+
+// sayNotices tells what the user should know of something that worked.
+func (p *program) sayNotices(list []app.Notice) {
+	if p.console.json {
+		return // the summary carries their codes
+	}
+	for _, n := range list {
+		if text := fill(notices[n.Code], n.Args); text != "" {
+			p.console.note("Note: %s", text)
+		}
+	}
+}
+
+func noticeCodes(list []app.Notice) []app.NoticeCode {
+	codes := make([]app.NoticeCode, 0, len(list))
+	for _, n := range list {
+		codes = append(codes, n.Code)
+	}
+	return codes
+}

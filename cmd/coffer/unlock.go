@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"runtime/debug"
+	"time"
+
+	"coffer/app"
+)
+
+// An unlocker gives the key to the commands that need it.
+type unlocker interface {
+	Unlock(ctx context.Context, o app.UnlockOptions) error
+	KeptIn() app.KeepKey
+	Overview(ctx context.Context) (app.Overview, error)
+}
+
+// withKey runs work on a profile whose key is at hand: kept on this computer, or from the
+// file that a flag names, or asked for where it is kept nowhere.
+func (p *program) withKey(ctx context.Context, flags *secretFlags, work func(a profile) error) error {
+	return p.withProfile(func(a profile, _ app.Config) error {
+		if err := p.unlock(ctx, a, flags); err != nil {
+			return err
+		}
+		return work(a)
+	})
+}
+
+// unlock uses the way in that a flag gives, even where the key is kept: who names a
+// password wants it to count.
+func (p *program) unlock(ctx context.Context, a unlocker, flags *secretFlags) error {
+	if flags.given() {
+		w, err := flags.read(p)
+		if err != nil {
+			return err
+		}
+		defer w.wipe()
+		return unlockWith(ctx, a, w)
+	}
+	if a.KeptIn() != app.KeepAsk || !p.interactive() {
+		return nil // the command itself says so when the key is missing
+	}
+	o, err := a.Overview(ctx)
+	if err != nil || !o.SetUp || !o.Locked {
+		return err
+	}
+	return p.askIn(ctx, o.WaysIn, func(w wayIn) error { return unlockWith(ctx, a, w) })
+}
+
+func unlockWith(ctx context.Context, a unlocker, w wayIn) error {
+	err := a.Unlock(ctx, app.UnlockOptions{Lock: w.lock, Secret: w.secret, Key: w.key})
+	// Stretching a password takes as much memory as a whole backup. It is garbage now:
+	// give it back before the backup asks for its own.
+	debug.FreeOSMemory()
+	return err
+}
+
+// askIn asks for a way in, one of ways, and tries it, until it is right or only an answer
+// other than another try helps. Tries are a budget: what is left is said before each.
+func (p *program) askIn(ctx context.Context, ways []app.WayIn, try func(wayIn) error) error {
+	way := bestWay(ways)
+	if way.Kind == app.LockPassword && way.TriesLeft > 0 {
+		p.console.warn("%s", triesText(way.TriesLeft))
+	}
+	for {
+		w, err := p.askWay(way.Kind)
+		if err != nil {
+			return err
+		}
+		err = try(w)
+		w.wipe()
+		if err == nil {
+			return nil
+		}
+		f := app.Explain(err)
+		again := f.Code == app.CodeWrongPassword || f.Code == app.CodeWrongPassphrase || f.Code == app.CodeRecoveryLine
+		if !again || ctx.Err() != nil {
+			return err
+		}
+		c := complain(f, err)
+		p.console.warn("%s\n%s", c.says, "Ctrl-C stops; the 64 digits of the recovery sheet open the backup too (--key-file).")
+		if f.Args["tries"] == "1" {
+			return err // the last try is never one more turn of a loop
+		}
+	}
+}
+
+// bestWay is the way that people are asked for first.
+func bestWay(ways []app.WayIn) app.WayIn {
+	for _, kind := range []app.LockKind{app.LockPassword, app.LockPassphrase} {
+		for _, w := range ways {
+			usable := w.State != "destroyed" && !w.Until.After(time.Now())
+			if w.Kind == kind && usable && (kind != app.LockPassword || w.VaultHere) {
+				return w
+			}
+		}
+	}
+	return app.WayIn{Kind: app.LockKey}
+}
+
+// askWay asks for one secret of a kind.
+func (p *program) askWay(kind app.LockKind) (w wayIn, err error) {
+	w.lock = kind
+	switch kind {
+	case app.LockKey:
+		w.key, err = p.askKey()
+	case app.LockPassphrase:
+		w.secret, err = p.askSecret("Passphrase:")
+	default:
+		w.secret, err = p.askSecret("Password:")
+	}
+	if err == nil && kind != app.LockKey && w.secret.IsZero() {
+		return w, &commandError{code: app.CodeCanceled, says: "Nothing was typed. No try was used."}
+	}
+	return w, err
+}
