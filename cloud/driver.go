@@ -106,7 +106,7 @@ type Caps struct {
 const readme = "README.txt"
 
 // hashDigits is how much of the SHA-256 is in a name: 160 bits, so that even
-// the longest prefix stays within the 45 characters all services allow.
+// the longest prefix stays short: "index-" makes 46 characters.
 const hashDigits = 40
 
 // ValidName reports whether name can be an object's: "head-", "pack-",
