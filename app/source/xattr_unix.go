@@ -31,7 +31,7 @@ func (f *File) Extra() (Extra, error) {
 	return f.owners.extra(f.info, xs, err)
 }
 
-// Extra returns the same of the folder itself.
+// OwnExtra returns the same of the folder itself.
 func (d *Dir) OwnExtra() (Extra, error) {
 	xs, err := fdXattrs(d.fd)
 	return d.owners.extra(d.info, xs, err)
@@ -70,10 +70,14 @@ func fdXattrs(fd int) ([]Xattr, error) {
 // readXattrs lists and gets. One call answers the common case of none; an
 // attribute that vanishes meanwhile is as if it had never been there.
 func readXattrs(list func([]byte) (int, error), get func(string, []byte) (int, error)) ([]Xattr, error) {
-	names, err := grow(maxXattrList, list)
-	if err == unix.ENOTSUP || err == unix.EOPNOTSUPP {
+	n, err := list(nil)
+	if err == unix.ENOTSUP || err == unix.EOPNOTSUPP || err == nil && n == 0 {
 		return nil, nil
 	}
+	if err != nil {
+		return nil, err
+	}
+	names, err := grow(maxXattrList, list)
 	if err != nil || len(names) == 0 {
 		return nil, err
 	}

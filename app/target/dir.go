@@ -123,7 +123,9 @@ func (d *Dir) WriteSmall(name string, data []byte, meta Meta, policy Policy) (Ou
 		}
 	}
 	temp := tempName()
-	h, err := d.at.createTemp(temp, meta.Mode&0o777)
+	// The final mode at once saves a system call, but for the right to write,
+	// without which the owner cannot set attributes.
+	h, err := d.at.createTemp(temp, meta.Mode&0o777|0o600)
 	if err != nil {
 		return Outcome{}, wrap("create", name, err)
 	}

@@ -110,11 +110,11 @@ func badBytes(raw, goos string) []int {
 		}
 		i += n
 	}
-	switch {
-	case raw == "." || raw == ".." || isTemp(raw) || isTempFolded(raw, goos):
-		return append([]int{0}, drop(bad, 0)...)
-	case goos == "windows":
-		return windowsBad(raw, bad)
+	if goos == "windows" {
+		bad = windowsBad(raw, bad)
+	}
+	if raw == "." || raw == ".." || isTemp(raw) || isTempFolded(raw, goos) {
+		bad = append([]int{0}, drop(bad, 0)...)
 	}
 	return bad
 }
