@@ -75,3 +75,6 @@ type Failure struct {
 	Code Code
 	Args map[string]string // tries, until, path, line, computer, made, place, object, ...: never a secret
 }
+
+// Explain is made real below.
+func Explain(err error) Failure { return Failure{Code: CodeInternal} }

@@ -1,8 +1,19 @@
 package app
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
 	"time"
+
+	"coffer/app/repo"
+	"coffer/app/source"
+	"coffer/cloud"
+	"coffer/crypto"
 )
 
 // PlaceInfo is what can be seen of a place without a key.
@@ -13,19 +24,19 @@ type PlaceInfo struct {
 	Writable    bool
 	Free, Total int64 // bytes; -1 not known
 	Backups     []BackupInfo
-	Foreign     int // files there that are not Coffer's
+	Foreign     int // files there that are not Coffer's, counted to 10,000
 }
 
 // BackupInfo is what a place says about one backup. Nothing of it is verified: the place
 // may lie until a key has been tried.
 type BackupInfo struct {
 	Repository string // 32 hex digits
-	Computer   string // that set the newest way in
+	Computer   string // that made it; any text at all
 	OS         string
-	MadeAt     time.Time
+	MadeAt     time.Time // zero when all heads are lost
 	Ways       []WayIn
 	Newest     time.Time // of the newest snapshot; zero when not known without the key
-	Bytes      int64     // stored in the place
+	Bytes      int64     // stored in the place; -1 where several backups share it
 }
 
 // A WayIn is one way to open a backup.
@@ -37,7 +48,7 @@ type WayIn struct {
 	Tries         int       // limit; 0 where there is none
 	TriesLeft     int       // -1 unknown
 	Until         time.Time // no try is taken before this; zero: now
-	State         string    // "", "active", "frozen", "destroyed", "unknown"
+	State         string    // of the vault record, in its words; "" not asked or not to be had
 }
 
 // A SourceSuggestion is a folder of the user that most people want to keep.
@@ -52,58 +63,310 @@ type Exclude struct {
 	Reason  string
 }
 
-// The situations of a place, beside those of package cloud.
-var (
-	// ErrPlaceNotFolder: the path is that of a file.
-	ErrPlaceNotFolder = errors.New("app: the place is not a folder")
-	// ErrPlaceUnsupported: this version cannot use that kind of place. See
-	// [UnsupportedPlaceError].
-	ErrPlaceUnsupported = errors.New("app: a kind of place that this version cannot use")
-	// ErrPlaceTaken: the place holds a backup already. It can be joined.
-	ErrPlaceTaken = errors.New("app: the place holds a backup already")
-	// ErrPlaceForeign: the place holds no backup of Coffer's.
-	ErrPlaceForeign = errors.New("app: the place holds no backup")
-	// ErrPlaceMany: the place holds several backups, and none was chosen.
-	ErrPlaceMany = errors.New("app: the place holds several backups")
-	// ErrPlaceOther: the place holds another backup than this profile's.
-	ErrPlaceOther = errors.New("app: the place holds another backup")
-	// ErrNoSuchWay: the backup has no password, or no passphrase.
-	ErrNoSuchWay = errors.New("app: this backup has no such way in")
-	// ErrVaultElsewhere: the vault of the password is on another computer. See
-	// [VaultElsewhereError].
-	ErrVaultElsewhere = errors.New("app: the vault is on another computer")
-	// ErrWrongKey: the key is of another backup, which is not known here.
-	ErrWrongKey = errors.New("app: the key opens another backup")
-	// ErrKeyOfOther: the key is of another backup. See [KeyOfOtherError].
-	ErrKeyOfOther = errors.New("app: the key opens another backup, that is known")
-	// ErrRollback: the place shows an older state than was seen before, or a forged one.
-	ErrRollback = errors.New("app: the place shows an old or a forged state")
+const (
+	// probeFile begins the name of a file that is made and removed to see whether a
+	// folder takes files. Package durable removes what a crash leaves of such names.
+	probeFile  = ".coffer-tmp-"
+	maxForeign = 10_000
 )
 
-// An UnsupportedPlaceError names the kind of place.
-type UnsupportedPlaceError struct{ Scheme string }
-
-func (e *UnsupportedPlaceError) Error() string { return ErrPlaceUnsupported.Error() + ": " + e.Scheme }
-
-// Is makes errors.Is(err, ErrPlaceUnsupported) true.
-func (e *UnsupportedPlaceError) Is(target error) bool { return target == ErrPlaceUnsupported }
-
-// A VaultElsewhereError names the computer whose embedded vault has the password. No try
-// was used.
-type VaultElsewhereError struct{ Computer string }
-
-func (e *VaultElsewhereError) Error() string { return ErrVaultElsewhere.Error() }
-
-// Is makes errors.Is(err, ErrVaultElsewhere) true.
-func (e *VaultElsewhereError) Is(target error) bool { return target == ErrVaultElsewhere }
-
-// A KeyOfOtherError names the backup that the key opens.
-type KeyOfOtherError struct {
-	Computer string
-	MadeAt   time.Time
+// InspectPlace looks at a place without changing it. A place that does not exist is no
+// error: Exists is false, and Setup can make it.
+func (a *App) InspectPlace(ctx context.Context, dest string) (PlaceInfo, error) {
+	info := PlaceInfo{Kind: "folder", Free: -1, Total: -1}
+	store, canonical, err := a.openDest(ctx, dest, false)
+	info.Dest = canonical
+	if errors.Is(err, cloud.ErrNoPlace) {
+		return info, nil
+	}
+	if err != nil {
+		return info, fmt.Errorf("inspect place: %w", err)
+	}
+	defer store.Close()
+	info.Exists = true
+	if room, err := store.Capacity(ctx); err == nil {
+		info.Free, info.Total = room.Free, room.Total
+	}
+	if dir, ok := placeFolder(canonical); ok {
+		info.Writable, info.Foreign = takesFiles(dir), countForeign(dir)
+	}
+	found, err := readHeads(ctx, store)
+	if err != nil {
+		return info, fmt.Errorf("inspect place: %w", err)
+	}
+	info.Backups, err = a.backupsIn(ctx, store, found)
+	if err != nil {
+		return info, fmt.Errorf("inspect place: %w", err)
+	}
+	return info, nil
 }
 
-func (e *KeyOfOtherError) Error() string { return ErrKeyOfOther.Error() }
+// WaysIn returns the ways into one backup of a place, and asks the vault how many tries
+// are left, which charges nothing. repository may be "" when the place holds only one.
+func (a *App) WaysIn(ctx context.Context, dest, repository string) ([]WayIn, error) {
+	store, _, err := a.openDest(ctx, dest, false)
+	if err != nil {
+		return nil, fmt.Errorf("find ways in: %w", err)
+	}
+	defer store.Close()
+	found, err := readHeads(ctx, store)
+	if err != nil {
+		return nil, fmt.Errorf("find ways in: %w", err)
+	}
+	id, err := found.choose(repository)
+	if err != nil {
+		return nil, fmt.Errorf("find ways in: %w", err)
+	}
+	heads := found.of(id)
+	if len(heads) == 0 {
+		return []WayIn{{Kind: LockKey, TriesLeft: -1}}, nil
+	}
+	ways := a.ways(&heads[0])
+	if heads[0].Vault == nil {
+		return ways, nil
+	}
+	for i := range ways {
+		if ways[i].Kind == LockPassword && ways[i].VaultHere {
+			a.askVault(ctx, vaultSlot(heads[0].Vault), &ways[i])
+		}
+	}
+	return ways, nil
+}
 
-// Is makes errors.Is(err, ErrKeyOfOther) true.
-func (e *KeyOfOtherError) Is(target error) bool { return target == ErrKeyOfOther }
+// ways lists what a head says, without asking anybody.
+func (a *App) ways(h *repo.Head) []WayIn {
+	ways := []WayIn{{Kind: LockKey, TriesLeft: -1}}
+	if v := h.Vault; v != nil {
+		ways = append(ways, WayIn{
+			Kind: LockPassword, SetAt: unixTime(v.SetAt), VaultComputer: v.Computer,
+			VaultHere: a.vaultHere(v), Tries: v.Tries, TriesLeft: -1,
+		})
+	}
+	if h.Passphrase != nil {
+		ways = append(ways, WayIn{Kind: LockPassphrase, SetAt: unixTime(h.Passphrase.SetAt), TriesLeft: -1})
+	}
+	return ways
+}
+
+func unixTime(seconds int64) time.Time {
+	if seconds == 0 {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0).UTC()
+}
+
+func (a *App) backupsIn(ctx context.Context, store *cloud.Store, found placeHeads) ([]BackupInfo, error) {
+	bytes := int64(-1)
+	if len(found.ids) == 1 {
+		bytes = 0
+		for object, err := range store.List(ctx, "") {
+			if err != nil {
+				return nil, err
+			}
+			bytes += object.Size
+		}
+	}
+	var list []BackupInfo
+	for _, id := range found.ids {
+		info := BackupInfo{Repository: id.String(), Bytes: bytes, Ways: []WayIn{{Kind: LockKey, TriesLeft: -1}}}
+		if heads := found.of(id); len(heads) > 0 {
+			h := &heads[0]
+			info.Computer, info.OS, info.MadeAt, info.Ways = h.Computer, h.OS, unixTime(h.MadeAt), a.ways(h)
+		}
+		list = append(list, info)
+	}
+	return list, nil
+}
+
+// openDest opens a place by its text.
+func (a *App) openDest(ctx context.Context, dest string, create bool) (*cloud.Store, string, error) {
+	driver, canonical, err := a.cfg.OpenPlace(ctx, dest, create)
+	if err != nil {
+		return nil, canonical, err
+	}
+	return cloud.New(driver, cloud.Options{Log: a.cfg.Log}), canonical, nil
+}
+
+// openPlace opens the place of this profile and makes sure that the profile's backup is in
+// it. An empty folder where a disk used to be mounted, or somebody else's disk, must not
+// take a backup. ErrNotSetUp, ErrPlaceForeign, ErrPlaceOther; a place that is gone is
+// cloud.ErrOffline, because it was there.
+func (a *App) openPlace(ctx context.Context) (*cloud.Store, Profile, error) {
+	p, err := a.profile()
+	if err != nil {
+		return nil, Profile{}, err
+	}
+	store, _, err := a.openDest(ctx, p.Dest, false)
+	if errors.Is(err, cloud.ErrNoPlace) {
+		err = fmt.Errorf("%w: %w", cloud.ErrOffline, err)
+	}
+	if err != nil {
+		return nil, p, err
+	}
+	found, err := readHeads(ctx, store)
+	if err == nil {
+		err = found.mustHold(p.Repository)
+	}
+	if err != nil {
+		return nil, p, errors.Join(fmt.Errorf("open place: %w", err), store.Close())
+	}
+	return store, p, nil
+}
+
+// placeHeads is what a place says about the backups in it.
+type placeHeads struct {
+	heads []repo.Head           // newest generation first; not verified
+	ids   []crypto.RepositoryID // each once
+}
+
+func readHeads(ctx context.Context, store *cloud.Store) (placeHeads, error) {
+	heads, err := repo.ReadHeads(ctx, store)
+	if err != nil {
+		return placeHeads{}, err
+	}
+	ids, err := repo.IDs(ctx, store)
+	if err != nil {
+		return placeHeads{}, err
+	}
+	return placeHeads{heads: heads, ids: ids}, nil
+}
+
+func (p placeHeads) mustHold(repository string) error {
+	for _, id := range p.ids {
+		if id.String() == repository {
+			return nil
+		}
+	}
+	if len(p.ids) == 0 {
+		return ErrPlaceForeign
+	}
+	return ErrPlaceOther
+}
+
+// of returns the heads of one backup, newest generation first.
+func (p placeHeads) of(id crypto.RepositoryID) []repo.Head {
+	var list []repo.Head
+	for _, h := range p.heads {
+		if h.Repository == id {
+			list = append(list, h)
+		}
+	}
+	return list
+}
+
+// choose finds the backup that is meant: the only one, or the one whose id begins so.
+func (p placeHeads) choose(repository string) (crypto.RepositoryID, error) {
+	var match []crypto.RepositoryID
+	for _, id := range p.ids {
+		if strings.HasPrefix(id.String(), strings.ToLower(repository)) {
+			match = append(match, id)
+		}
+	}
+	switch {
+	case len(p.ids) == 0:
+		return crypto.RepositoryID{}, ErrPlaceForeign
+	case len(match) == 0:
+		return crypto.RepositoryID{}, ErrPlaceOther
+	case len(match) > 1:
+		return crypto.RepositoryID{}, ErrPlaceMany
+	}
+	return match[0], nil
+}
+
+// verified returns the newest head that the keys verify, and how many newer ones of the
+// same backup do not; nil when none does.
+func (p placeHeads) verified(keys *crypto.Keys) (head *repo.Head, forged int) {
+	heads := p.of(keys.Repository())
+	for i := range heads {
+		if heads[i].Verify(keys) == nil {
+			return &heads[i], i
+		}
+	}
+	return nil, len(heads)
+}
+
+// wrongKey says whose backup the key opens, when the place knows it.
+func (p placeHeads) wrongKey(root RootKey) error {
+	keys := root.Derive()
+	defer keys.Wipe()
+	if head, _ := p.verified(keys); head != nil {
+		return &KeyOfOtherError{Computer: head.Computer, MadeAt: unixTime(head.MadeAt)}
+	}
+	return ErrWrongKey
+}
+
+// placeFolder returns the path of a place that is a folder of this computer.
+func placeFolder(canonical string) (string, bool) {
+	return canonical, filepath.IsAbs(canonical)
+}
+
+// takesFiles makes a file and removes it: permission bits do not say what a network mount,
+// a read-only disk or an access list will.
+func takesFiles(dir string) bool {
+	f, err := os.CreateTemp(dir, probeFile+"*")
+	if err != nil {
+		return false
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name())) == nil
+}
+
+func countForeign(dir string) int {
+	f, err := os.Open(dir)
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	names, _ := f.Readdirnames(maxForeign) // what was read before an error counts
+	count := 0
+	for _, name := range names {
+		if !cloud.ValidName(name) && !strings.HasPrefix(name, probeFile) {
+			count++
+		}
+	}
+	return count
+}
+
+// SuggestedSources returns the well-known folders of the user that exist.
+func (a *App) SuggestedSources(ctx context.Context) []SourceSuggestion {
+	var list []SourceSuggestion
+	for _, f := range source.Folders(a.cfg.UserHome, a.cfg.Getenv) {
+		if ctx.Err() != nil {
+			break
+		}
+		list = append(list, SourceSuggestion{ID: f.ID, Path: f.Path})
+	}
+	return list
+}
+
+// MeasureSource counts what a backup of path would read, without what is left out.
+// progress, if not nil, hears the sums so far.
+func (a *App) MeasureSource(ctx context.Context, path string, progress func(files, bytes int64)) (files, bytes int64, err error) {
+	rules, err := sourceRules(a.Settings().Exclude)
+	if err != nil {
+		return 0, 0, err
+	}
+	files, bytes, err = source.Measure(ctx, path, rules, progress)
+	if err != nil {
+		return files, bytes, fmt.Errorf("measure source: %w", err)
+	}
+	return files, bytes, nil
+}
+
+// DefaultExcludes returns what is left out on this system unless a pattern of the user's
+// takes it back ("!pattern").
+func DefaultExcludes() []Exclude {
+	var list []Exclude
+	for _, d := range source.DefaultRules(runtime.GOOS) {
+		list = append(list, Exclude{Pattern: d.Pattern, Reason: d.Reason})
+	}
+	return list
+}
+
+// sourceRules are the defaults and then the user's, of which the last that matches decides.
+func sourceRules(exclude []string) (source.Rules, error) {
+	var lines []string
+	for _, d := range DefaultExcludes() {
+		lines = append(lines, d.Pattern)
+	}
+	return source.ParseRules(append(lines, exclude...))
+}

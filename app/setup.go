@@ -1,6 +1,19 @@
 package app
 
-import "time"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"time"
+
+	"coffer/app/repo"
+	"coffer/cloud"
+	"coffer/crypto"
+	"coffer/vault"
+)
 
 // A LockKind is how people get back in.
 type LockKind string
@@ -35,20 +48,17 @@ type NoticeCode string
 // The notices.
 const (
 	NoticeKeyInFile      NoticeCode = "key-in-file"      // path: whoever reads this file opens the backup
-	NoticeKeyNotKept     NoticeCode = "key-not-kept"     // storing the key failed: it will be asked for
 	NoticeVaultHere      NoticeCode = "vault-here"       // computer: the password is lost with this computer
 	NoticeSheetNotProven NoticeCode = "sheet-not-proven" // the recovery sheet has not been proven yet
-	NoticeNoReadme       NoticeCode = "no-readme"        // README.txt could not be written into the place
 	NoticeForeignFiles   NoticeCode = "foreign-files"    // count: other files lie in the place; they stay
-	NoticeOldHead        NoticeCode = "old-head"         // the place has newer heads that this key does not verify
-	NoticeVaultForgotten NoticeCode = "vault-forgotten"  // the old password's vault record could not be removed
+	NoticeOldHead        NoticeCode = "old-head"         // the place has newer heads that this key did not make
 )
 
 // SetupOptions says how a new backup is made.
 type SetupOptions struct {
 	To          string   // the place, as people write it
 	Create      bool     // make the folder of the place when its parent exists
-	Sources     []string // absolute paths
+	Sources     []string // paths; may be empty, and given later
 	Exclude     []string // patterns, in addition to the defaults
 	Lock        LockKind
 	Secret      Secret  // password or passphrase; not used for LockKey
@@ -64,22 +74,261 @@ type SetupResult struct {
 	Notices    []Notice
 }
 
-// OpenOptions says how an existing backup is joined on this computer.
-type OpenOptions struct {
-	From       string // the place, as people write it
-	Repository string // 32 hex digits or the beginning of them; "" when the place has only one
-	Lock       LockKind
-	Secret     Secret
-	Key        RootKey
-	Sources    []string // what this computer will back up; may be empty, to restore only
-	Exclude    []string
-	KeepKey    KeepKey
+// minFree is how much room a place must have for setting up to make sense, in bytes.
+const minFree = 1 << 20
+
+// Setup makes a new backup in a place that has none, and makes this profile its first
+// user. In order, so that whatever fails or crashes can be done again:
+//
+//	all that can be checked here is checked: nothing was written
+//	the place is opened, looked into, and written to once (README.txt)
+//	what is being made is noted in the profile (state/pending-setup.json)
+//	the password goes into the vault (which has its own note, see enroll)
+//	the head goes into the place: whoever has the key can open it
+//	the key is stored where this computer keeps it
+//	settings.json is written: THE COMMIT POINT; now the backup is this profile's
+//	the notes are removed
+//
+// Before the commit point the profile is not set up, and a second Setup with the same
+// place takes its own head away and begins anew. The key is stored before the commit point
+// and not after it: a profile whose key is nowhere would be one that nobody can use, and a
+// key of a backup that did not come about harms nobody.
+func (a *App) Setup(ctx context.Context, o SetupOptions) (SetupResult, error) {
+	unlock, err := a.lockProfile()
+	if err != nil {
+		return SetupResult{}, err
+	}
+	defer unlock()
+	s := setup{app: a, opts: o}
+	defer s.close()
+	for _, step := range []func(context.Context) error{
+		s.check, s.openPlace, s.note, s.makeWayIn, s.writeHead, s.commit,
+	} {
+		if err := ctx.Err(); err != nil {
+			return SetupResult{}, context.Cause(ctx)
+		}
+		if err := step(ctx); err != nil {
+			return SetupResult{}, fmt.Errorf("set up: %w", err)
+		}
+	}
+	s.finish()
+	return SetupResult{Key: cloneKey(s.root), Repository: s.keys.Repository().String(), Notices: s.notices}, nil
 }
 
-// An OpenResult is what Open found.
-type OpenResult struct {
-	Repository string
-	Computer   string    // the computer that made the newest head; "" when all heads are lost
-	MadeAt     time.Time // of the backup; zero when all heads are lost
-	Notices    []Notice
+// setup is one call of Setup.
+type setup struct {
+	app      *App
+	opts     SetupOptions
+	root     RootKey
+	keys     *crypto.Keys
+	dest     string // canonical
+	store    *cloud.Store
+	head     repo.Head
+	practice []byte
+	profile  Profile
+	notices  []Notice
 }
+
+func (s *setup) close() {
+	if s.store != nil {
+		s.store.Close()
+	}
+	if s.keys != nil {
+		s.keys.Wipe()
+		s.root.Wipe()
+	}
+}
+
+func (s *setup) notice(code NoticeCode, args map[string]string) {
+	s.notices = append(s.notices, Notice{Code: code, Args: args})
+}
+
+// check does all that needs no place.
+func (s *setup) check(context.Context) error {
+	p, err := s.app.loadProfile()
+	if err != nil {
+		return err
+	}
+	if p.Repository != "" {
+		return ErrAlreadySetUp
+	}
+	s.profile = p
+	if s.profile.Settings, err = s.app.newSettings(p.Settings, s.opts.Sources, s.opts.Exclude); err != nil {
+		return err
+	}
+	if err := s.app.checkNewSecret(s.opts.Lock, s.opts.Secret); err != nil {
+		return err
+	}
+	if err := s.app.checkKeep(s.opts.KeepKey); err != nil {
+		return err
+	}
+	s.root = NewRootKey()
+	if !s.opts.Key.IsZero() {
+		s.root.Wipe()
+		s.root = cloneKey(s.opts.Key)
+	}
+	s.keys = s.root.Derive()
+	return nil
+}
+
+// newSettings are the old ones with sources and patterns that were checked.
+func (a *App) newSettings(old Settings, sources, exclude []string) (Settings, error) {
+	var err error
+	if old.Sources, err = cleanSources(sources); err != nil {
+		return Settings{}, err
+	}
+	old.Exclude = exclude
+	if err := old.check(); err != nil {
+		return Settings{}, err
+	}
+	return old, checkSources(old.Sources)
+}
+
+func (a *App) checkKeep(keep KeepKey) error {
+	switch keep {
+	case KeepAuto, KeepFile, KeepAsk:
+		return nil
+	case KeepKeyring:
+		if a.cfg.Keyring == nil {
+			return ErrNoKeyring
+		}
+		return nil
+	}
+	return fmt.Errorf("%w: place of the key", ErrSettings)
+}
+
+func (s *setup) openPlace(ctx context.Context) (err error) {
+	// Where the place will be is known before it is made: nothing is made inside a source.
+	probe, canonical, err := s.app.openDest(ctx, s.opts.To, false)
+	if probe != nil {
+		probe.Close()
+	}
+	if dir, ok := placeFolder(canonical); ok {
+		if err := checkApart(dir, s.profile.Sources); err != nil {
+			return err
+		}
+	}
+	if err != nil && !(s.opts.Create && errors.Is(err, cloud.ErrNoPlace)) {
+		return err
+	}
+	if s.store, s.dest, err = s.app.openDest(ctx, s.opts.To, s.opts.Create); err != nil {
+		return err
+	}
+	if err := s.mustBeFree(ctx); err != nil {
+		return err
+	}
+	if room, err := s.store.Capacity(ctx); err == nil && room.Free >= 0 && room.Free < minFree {
+		return fmt.Errorf("%w: less than %d bytes are free", cloud.ErrFull, minFree)
+	}
+	if dir, ok := placeFolder(s.dest); ok {
+		if n := countForeign(dir); n > 0 {
+			s.notice(NoticeForeignFiles, map[string]string{"count": strconv.Itoa(n)})
+		}
+	}
+	// The first write: a place that is read-only is found out before a password is set.
+	// A text of another version stays.
+	if err := repo.WriteReadme(ctx, s.store); err != nil && !errors.Is(err, cloud.ErrExists) {
+		return err
+	}
+	return nil
+}
+
+// mustBeFree refuses a place that holds a backup, except what an earlier Setup of this
+// profile left there when it did not come to its end.
+func (s *setup) mustBeFree(ctx context.Context) error {
+	_, some, err := repo.HasObjects(ctx, s.store)
+	if err != nil || !some {
+		return err
+	}
+	abandoned, err := s.app.abandonedHeads(ctx, s.store, s.dest)
+	if err != nil {
+		return err
+	}
+	if len(abandoned) == 0 {
+		return ErrPlaceTaken
+	}
+	for _, name := range abandoned {
+		if err := s.store.Delete(ctx, name); err != nil {
+			return fmt.Errorf("remove the head of an unfinished setup: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *setup) note(context.Context) error {
+	return s.app.writePendingSetup(pendingSetup{Version: 1, Repository: s.keys.Repository().String(), Dest: rawText(s.dest)})
+}
+
+// makeWayIn fills in the head.
+func (s *setup) makeWayIn(ctx context.Context) error {
+	s.head = repo.Head{MadeAt: time.Now().Unix(), Computer: s.app.cfg.Computer, OS: runtime.GOOS}
+	switch s.opts.Lock {
+	case LockPassword:
+		done, err := s.app.enroll(ctx, s.root, s.opts.Secret, nil, func(vault.Slot) error { return nil })
+		if err != nil {
+			return err
+		}
+		s.head.Vault, s.practice = repoSlot(done.slot), done.check
+		s.notice(NoticeVaultHere, map[string]string{"computer": s.app.cfg.Computer})
+	case LockPassphrase:
+		slot, err := crypto.NewPassphraseSlot(s.root, s.opts.Secret, s.app.cfg.KDF)
+		if err != nil {
+			return err
+		}
+		s.head.Passphrase = &repo.PassphraseSlot{PassphraseSlot: slot, SetAt: time.Now().Unix()}
+		s.practice = crypto.NewPracticeCheck(s.root, s.opts.Secret, s.app.cfg.KDF)
+	}
+	return nil
+}
+
+func (s *setup) writeHead(ctx context.Context) (err error) {
+	s.head, err = repo.WriteHead(ctx, s.store, s.keys, s.head)
+	return err
+}
+
+// commit stores the key and then the profile.
+func (s *setup) commit(ctx context.Context) error {
+	if !s.opts.SheetProven {
+		s.notice(NoticeSheetNotProven, nil)
+	} else {
+		s.profile.SheetProvenAt = time.Now().UTC().Truncate(time.Second)
+	}
+	noteLock(&s.profile, s.opts.Lock, &s.head)
+	notices, err := s.app.commitProfile(ctx, s.root, s.profile, s.keys.Repository().String(), s.dest, s.opts.KeepKey)
+	s.notices = append(s.notices, notices...)
+	return err
+}
+
+// commitProfile stores the key and then writes settings.json, which is the commit point of
+// Setup and of Open.
+func (a *App) commitProfile(ctx context.Context, root RootKey, p Profile, repository, dest string, keep KeepKey) ([]Notice, error) {
+	where, notices, err := a.keepKey(ctx, root, keep)
+	if err != nil {
+		return nil, err
+	}
+	p.Repository, p.Dest, p.KeptIn, p.SetUpAt = repository, dest, where, time.Now().UTC().Truncate(time.Second)
+	err = a.changeProfile(func(now *Profile) error {
+		p.Language, p.Theme, p.TextScale = now.Language, now.Theme, now.TextScale // chosen meanwhile, in the window
+		*now = p
+		return nil
+	})
+	if err != nil {
+		a.dropKey(ctx, repository, where)
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.setRoot(root)
+	return notices, nil
+}
+
+// finish removes the notes. What it fails to remove is harmless: the profile is set up.
+func (s *setup) finish() {
+	s.app.keepPractice(s.practice)
+	s.app.endEnroll()
+	if err := removeFile(s.app.pendingSetupPath()); err != nil {
+		s.app.cfg.Log.Warn("could not remove the note of the setup", "err", err)
+	}
+}
+
+func (a *App) pendingSetupPath() string { return filepath.Join(a.stateDir(), "pending-setup.json") }

@@ -1,0 +1,196 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"coffer/app/repo"
+	"coffer/cloud"
+	"coffer/crypto"
+	"coffer/vault"
+)
+
+// maxPractice bounds what is read of a practice check, which has about 150 bytes.
+const maxPractice = 4 << 10
+
+// ChangePassword sets a new password, or a first one; of a backup with a passphrase it
+// sets a new passphrase. It takes the key that this computer has and not the old password:
+// a forgotten password is a five-second fix where a computer still works. Only a head is
+// uploaded; every backup made before stays as it is. When the old password's vault is on
+// another computer, the new one is kept in this computer's vault.
+//
+// The commit point is the arrival of the new head in the place. A crash before it leaves
+// the old password, one after it the new; the same call goes on from either.
+func (a *App) ChangePassword(ctx context.Context, newPassword Secret) error {
+	unlock, err := a.lockProfile()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	root, err := a.rootKey(ctx)
+	if err != nil {
+		return err
+	}
+	defer root.Wipe()
+	store, p, err := a.openPlace(ctx)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	c := change{app: a, store: store, root: root, keys: root.Derive(), secret: newPassword}
+	defer c.keys.Wipe()
+	if err := c.findHead(ctx, p); err != nil {
+		return fmt.Errorf("change password: %w", err)
+	}
+	if err := a.checkNewSecret(c.lock, newPassword); err != nil {
+		return fmt.Errorf("change password: %w", err)
+	}
+	check, err := c.apply(ctx)
+	if err != nil {
+		return fmt.Errorf("change password: %w", err)
+	}
+	err = a.changeProfile(func(p *Profile) error {
+		noteLock(p, c.lock, c.head)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("change password: %w", err)
+	}
+	a.keepPractice(check)
+	a.endEnroll()
+	return nil
+}
+
+// noteLock copies what a head says about a way in.
+func noteLock(p *Profile, lock LockKind, head *repo.Head) {
+	p.Lock, p.LockSetAt, p.VaultComputer, p.VaultTries = lock, time.Time{}, "", 0
+	switch {
+	case head == nil:
+	case lock == LockPassword && head.Vault != nil:
+		v := head.Vault
+		p.LockSetAt, p.VaultComputer, p.VaultTries = unixTime(v.SetAt), v.Computer, v.Tries
+	case lock == LockPassphrase && head.Passphrase != nil:
+		p.LockSetAt = unixTime(head.Passphrase.SetAt)
+	}
+}
+
+// change is one change of a way in.
+type change struct {
+	app    *App
+	store  *cloud.Store
+	root   RootKey
+	keys   *crypto.Keys
+	secret Secret
+	head   *repo.Head // as it is, and then as it becomes
+	lock   LockKind
+}
+
+// findHead takes the newest head that is true. When all are lost a new one is made: the
+// key is here, and that is all a head needs.
+func (c *change) findHead(ctx context.Context, p Profile) error {
+	found, err := readHeads(ctx, c.store)
+	if err != nil {
+		return err
+	}
+	c.head, _ = found.verified(c.keys)
+	if c.head == nil {
+		c.head = &repo.Head{MadeAt: p.SetUpAt.Unix(), Computer: c.app.cfg.Computer, OS: runtime.GOOS}
+	}
+	c.lock = LockPassword
+	if c.head.Passphrase != nil && c.head.Vault == nil {
+		c.lock = LockPassphrase
+	}
+	return nil
+}
+
+// apply sets the secret and returns the practice check of it.
+func (c *change) apply(ctx context.Context) (check []byte, err error) {
+	if c.lock == LockPassphrase {
+		slot, err := crypto.NewPassphraseSlot(c.root, c.secret, c.app.cfg.KDF)
+		if err != nil {
+			return nil, err
+		}
+		next := *c.head
+		next.Passphrase = &repo.PassphraseSlot{PassphraseSlot: slot, SetAt: time.Now().Unix()}
+		if err := c.write(ctx, next); err != nil {
+			return nil, err
+		}
+		return crypto.NewPracticeCheck(c.root, c.secret, c.app.cfg.KDF), nil
+	}
+	var old *vault.Slot
+	if c.head.Vault != nil && c.app.vaultHere(c.head.Vault) {
+		slot := vaultSlot(c.head.Vault)
+		old = &slot
+	}
+	done, err := c.app.enroll(ctx, c.root, c.secret, old, func(slot vault.Slot) error { return c.publish(ctx, slot) })
+	if err != nil {
+		return nil, err
+	}
+	return done.check, nil
+}
+
+// publish makes slot the password way in of the newest head, unless it is already.
+func (c *change) publish(ctx context.Context, slot vault.Slot) error {
+	if v := c.head.Vault; v != nil && *v == *repoSlot(slot) {
+		return nil
+	}
+	next := *c.head
+	next.Vault = repoSlot(slot)
+	return c.write(ctx, next)
+}
+
+// write stores the head: THE COMMIT POINT of a change.
+func (c *change) write(ctx context.Context, next repo.Head) error {
+	written, err := repo.WriteHead(ctx, c.store, c.keys, next)
+	if err != nil {
+		return err
+	}
+	c.head = &written
+	return nil
+}
+
+// PracticePassword reports whether this is the password, or passphrase, that was last set
+// or used on this computer. It asks nobody and spends no try. [ErrNoSuchWay] when this
+// computer has never seen one, [ErrLocked].
+func (a *App) PracticePassword(ctx context.Context, password Secret) (bool, error) {
+	root, err := a.rootKey(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer root.Wipe()
+	check, err := readBounded(filepath.Join(a.stateDir(), practiceFile), maxPractice)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, ErrNoSuchWay
+	}
+	if err != nil {
+		return false, fmt.Errorf("read practice check: %w", err)
+	}
+	right, err := crypto.PracticePassword(root, check, password)
+	if err != nil {
+		return false, fmt.Errorf("practice: %w: %w", ErrNoSuchWay, err)
+	}
+	if !right {
+		return false, nil
+	}
+	err = a.changeProfile(func(p *Profile) error {
+		p.PracticedAt = time.Now().UTC().Truncate(time.Second)
+		return nil
+	})
+	return true, err
+}
+
+// SnoozePractice puts the reminder off for a week.
+func (a *App) SnoozePractice() error {
+	return a.changeProfile(func(p *Profile) error {
+		if p.Repository == "" {
+			return ErrNotSetUp
+		}
+		p.PracticeSnoozed = time.Now().Add(snoozeFor).UTC().Truncate(time.Second)
+		return nil
+	})
+}
