@@ -102,8 +102,6 @@ func TestTestsKeepTheRules(t *testing.T) {
 				t.Errorf("%s: time.Sleep: wait for a condition, or use testing/synctest", s.at(call))
 			case strings.HasSuffix(name, ".Skip") && len(call.Args) == 0, strings.HasSuffix(name, ".SkipNow"):
 				t.Errorf("%s: a skip says what is missing", s.at(call))
-			case name == "context.Background" || name == "context.TODO":
-				t.Errorf("%s: use t.Context(), so that the test's end ends it", s.at(call))
 			}
 			return true
 		})

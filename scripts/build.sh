@@ -3,8 +3,9 @@
 . "$(dirname "$0")/lib.sh"
 use_go
 
-version=$(git describe --tags --always --dirty 2>/dev/null || echo unknown)
-flags=(-trimpath -ldflags "-s -w -X main.version=$version")
+# A release says its tag; every other build says the commit that Go finds by itself.
+release=$(git describe --tags --exact-match 2>/dev/null || true)
+flags=(-trimpath -buildvcs=auto -ldflags "-s -w -X main.release=$release")
 mkdir -p build
 case ${1:-} in
   cli) CGO_ENABLED=0 go build "${flags[@]}" -o build/coffer ./cmd/coffer ;;

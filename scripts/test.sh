@@ -22,18 +22,12 @@ demo() {
 # A second program, written from docs/format.md alone, opens the sample and what this build has just written.
 reader() { python=$(command -v /usr/bin/python3 || command -v python3) && "$python" docs/reader/test_coffer_reader.py; }
 
-# A real gnome-keyring, on a bus, in a home and a runtime folder of its own.
+# The unit tests start a real gnome-keyring, and skip that where there is none. Here there is one: a skip is a failure.
 keyring() {
-  local home status=0
-  home=$(mktemp -d)
-  mkdir -m 700 "$home/run"
-  # shellcheck disable=SC2016 # the inner shell expands it, on its own bus
-  env -u DISPLAY -u WAYLAND_DISPLAY HOME="$home" XDG_RUNTIME_DIR="$home/run" GOCACHE="$(go env GOCACHE)" GOMODCACHE="$(go env GOMODCACHE)" \
-    COFFER_KEYRING_TEST=1 CGO_ENABLED=1 dbus-run-session -- sh -ec '
-      printf "x\n" | gnome-keyring-daemon --unlock --components=secrets >/dev/null
-      go test -race -count=1 -tags "$HEADLESS_TAGS" ./internal/keyring' || status=$?
-  rm -rf "$home"
-  return $status
+  local out
+  out=$(CGO_ENABLED=1 go test -race -count=1 -v -tags "$HEADLESS_TAGS" -run Gnome ./internal/keyring) || { printf '%s\n' "$out"; return 1; }
+  printf '%s\n' "$out" | grep -E '^(--- |ok )'
+  grep -q '^--- PASS: TestGnomeKeyring' <<<"$out"
 }
 
 # The real window, on a display that nobody sees.
