@@ -51,11 +51,12 @@ func fill(t *testing.T, d *folder.Driver, size int) []string {
 	return nil
 }
 
-// full requires what must hold on a full disk, then that deleting helps.
-func full(t *testing.T, path string) {
+// full fills the disk with objects of that size and requires what must hold
+// then, and that deleting helps.
+func full(t *testing.T, path string, size int) {
 	t.Helper()
 	d := mustOpen(t, path)
-	stored := fill(t, d, 100_000)
+	stored := fill(t, d, size)
 	if len(stored) < 2 {
 		t.Fatalf("only %d objects fit", len(stored))
 	}
@@ -63,7 +64,7 @@ func full(t *testing.T, path string) {
 	if len(left) != len(stored) {
 		t.Errorf("%d files for %d objects: %v", len(left), len(stored), left)
 	}
-	finalFor(t, d, make([]byte, 4<<20), cloud.ErrFull)
+	finalFor(t, d, make([]byte, 2*size), cloud.ErrFull)
 	for _, name := range stored {
 		data, err := readAll(t.Context(), d, name)
 		if err != nil || cloud.Name("pack", data) != name {
@@ -71,7 +72,7 @@ func full(t *testing.T, path string) {
 		}
 	}
 	room, err := d.Capacity(t.Context())
-	if err != nil || room.Free >= 200_000 || room.Total < 1<<20 {
+	if err != nil || room.Free >= 2*int64(size) || room.Total < 1<<20 {
 		t.Errorf("capacity of a full disk: %+v, %v", room, err)
 	}
 	for _, name := range stored[:2] {
@@ -79,11 +80,11 @@ func full(t *testing.T, path string) {
 			t.Fatalf("delete on a full disk: %v", err)
 		}
 	}
-	mustPut(t, d, "pack", 99_999)
+	mustPut(t, d, "pack", size-1)
 }
 
 func TestFullTmpfs(t *testing.T) {
-	full(t, mount(t, "tmpfs", "tmpfs", 0, "size=2m"))
+	full(t, mount(t, "tmpfs", "tmpfs", 0, "size=2m"), 100_000)
 }
 
 func TestReadOnlyMount(t *testing.T) {
@@ -233,7 +234,7 @@ func conformOn(t *testing.T, path string) {
 		})
 		return d
 	})
-	full(t, path)
+	full(t, path, 4<<20)
 }
 
 // TestFAT is about memory sticks.

@@ -73,7 +73,8 @@ func TestOrderOfSystemCalls(t *testing.T) {
 		order = append(order, string(call[1]))
 	}
 	want := "fsync renameat fsync fsync renameat2 fsync"
-	if got := strings.Join(order, " "); got != want {
+	// A child that measures coverage renames its own files afterwards.
+	if got := strings.Join(order, " "); !strings.HasPrefix(got, want) {
 		t.Fatalf("system calls: %s; want %s", got, want)
 	}
 }
