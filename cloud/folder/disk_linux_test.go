@@ -191,6 +191,9 @@ func asNobody(t *testing.T, test string) {
 // image makes a disk image of 64 MiB with the given program, or skips.
 func image(t *testing.T, mkfs string) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("disk images are slow")
+	}
 	path := filepath.Join(t.TempDir(), "image")
 	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, 64<<20)); err != nil {
 		t.Fatal(err)

@@ -22,9 +22,9 @@ const (
 	fileMode = 0o600
 )
 
-// Put implements [cloud.Driver]. The cost of its promise is two flushes, of the
-// file and of the folder: on a laptop's SSD about a millisecond, against some
-// thirty to write a pack of 16 MiB.
+// Put implements [cloud.Driver]. Its promise costs two flushes, of the file and
+// of the folder: measured on a virtual disk, 3.6 ms for an object of 1 KiB,
+// nearly all of it flushing, and 100 ms for a pack of 16 MiB.
 func (d *Driver) Put(ctx context.Context, name string, src cloud.Source) error {
 	root, err := d.enter(ctx)
 	if err != nil {
