@@ -195,7 +195,9 @@ func (d *Dir) Symlink(name, target string, meta Meta, policy Policy) (Outcome, e
 		_ = d.at.remove(temp)
 		return Outcome{}, err
 	}
-	out.Lost = lost
+	if out.Result != Skipped {
+		out.Lost = lost
+	}
 	return out, nil
 }
 

@@ -111,29 +111,31 @@ func (d *Dir) keepBoth(temp, name, twin string) (Outcome, error) {
 // twin returns the name on disk that stands for name in a folder where case or
 // accents do not matter, or "" if it is name itself. Without it "replace" would
 // let one restored file overwrite another of the same restore.
-func (d *Dir) twin(name string) (string, error) {
+func (d *Dir) twin(name string) (string, error) { return twinOf(name, d.at.lstat, d.at.names) }
+
+func twinOf(name string, lstat func(string) (source.Info, error), list func() ([]string, error)) (string, error) {
 	swapped, ascii := swapCase(name)
 	if ascii {
 		if swapped == name {
 			return "", nil
 		}
-		if _, err := d.Lstat(swapped); errors.Is(err, source.ErrVanished) {
+		if _, err := lstat(swapped); errors.Is(err, source.ErrVanished) {
 			return "", nil // case matters here
 		}
 	}
-	names, err := d.at.names()
+	names, err := list()
 	if err != nil {
 		return "", wrap("read folder of", name, err)
 	}
 	if slices.Contains(names, name) {
 		return "", nil
 	}
-	on, err := d.Lstat(name)
+	on, err := lstat(name)
 	if err != nil {
 		return "", err
 	}
 	for _, other := range names {
-		if info, err := d.Lstat(other); err == nil && source.SameFile(info, on) {
+		if info, err := lstat(other); err == nil && source.SameFile(info, on) {
 			return other, nil
 		}
 	}
