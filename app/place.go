@@ -92,7 +92,7 @@ func (a *App) InspectPlace(ctx context.Context, dest string) (PlaceInfo, error) 
 	}
 	found, err := readHeads(ctx, store)
 	if err != nil {
-		return info, fmt.Errorf("inspect place: %w", err)
+		return info, fmt.Errorf("inspect place: %w", atPlace(canonical, err))
 	}
 	info.Backups, err = a.backupsIn(ctx, store, found)
 	if err != nil {
@@ -181,8 +181,11 @@ func (a *App) backupsIn(ctx context.Context, store *cloud.Store, found placeHead
 // openDest opens a place by its text.
 func (a *App) openDest(ctx context.Context, dest string, create bool) (*cloud.Store, string, error) {
 	driver, canonical, err := a.cfg.OpenPlace(ctx, dest, create)
+	if err != nil && canonical == "" {
+		canonical = dest
+	}
 	if err != nil {
-		return nil, canonical, err
+		return nil, canonical, atPlace(canonical, err)
 	}
 	return cloud.New(driver, cloud.Options{Log: a.cfg.Log}), canonical, nil
 }
@@ -198,7 +201,7 @@ func (a *App) openPlace(ctx context.Context) (*cloud.Store, Profile, error) {
 	}
 	store, _, err := a.openDest(ctx, p.Dest, false)
 	if errors.Is(err, cloud.ErrNoPlace) {
-		err = fmt.Errorf("%w: %w", cloud.ErrOffline, err)
+		err = atPlace(p.Dest, fmt.Errorf("%w: it is not there now: %v", cloud.ErrOffline, err))
 	}
 	if err != nil {
 		return nil, p, err
@@ -208,7 +211,7 @@ func (a *App) openPlace(ctx context.Context) (*cloud.Store, Profile, error) {
 		err = found.mustHold(p.Repository)
 	}
 	if err != nil {
-		return nil, p, errors.Join(fmt.Errorf("open place: %w", err), store.Close())
+		return nil, p, errors.Join(atPlace(p.Dest, fmt.Errorf("open place: %w", err)), store.Close())
 	}
 	return store, p, nil
 }
@@ -303,11 +306,12 @@ func placeFolder(canonical string) (string, bool) {
 // takesFiles makes a file and removes it: permission bits do not say what a network mount,
 // a read-only disk or an access list will.
 func takesFiles(dir string) bool {
-	f, err := os.CreateTemp(dir, probeFile+"*")
+	path := filepath.Join(dir, fmt.Sprintf("%s%016x", probeFile, time.Now().UnixNano()))
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return false
 	}
-	return errors.Join(f.Close(), os.Remove(f.Name())) == nil
+	return errors.Join(f.Close(), os.Remove(path)) == nil
 }
 
 func countForeign(dir string) int {

@@ -60,3 +60,23 @@ func (e *KeyOfOtherError) Error() string { return ErrKeyOfOther.Error() }
 
 // Is makes errors.Is(err, ErrKeyOfOther) true.
 func (e *KeyOfOtherError) Is(target error) bool { return target == ErrKeyOfOther }
+
+// A PlaceError names the place where something went wrong.
+type PlaceError struct {
+	Place string // canonical, or as it was typed
+	Err   error
+}
+
+func (e *PlaceError) Error() string { return "at the place: " + e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *PlaceError) Unwrap() error { return e.Err }
+
+// atPlace names the place, once; of nil it makes nil.
+func atPlace(place string, err error) error {
+	var known *PlaceError
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	return &PlaceError{Place: place, Err: err}
+}

@@ -48,10 +48,13 @@ type NoticeCode string
 // The notices.
 const (
 	NoticeKeyInFile      NoticeCode = "key-in-file"      // path: whoever reads this file opens the backup
+	NoticeKeyNotKept     NoticeCode = "key-not-kept"     // neither keyring nor file took the key: it is asked for
 	NoticeVaultHere      NoticeCode = "vault-here"       // computer: the password is lost with this computer
 	NoticeSheetNotProven NoticeCode = "sheet-not-proven" // the recovery sheet has not been proven yet
+	NoticeNoReadme       NoticeCode = "no-readme"        // the place has a README.txt of somebody else's, which stays
 	NoticeForeignFiles   NoticeCode = "foreign-files"    // count: other files lie in the place; they stay
 	NoticeOldHead        NoticeCode = "old-head"         // the place has newer heads that this key did not make
+	NoticeVaultForgotten NoticeCode = "vault-forgotten"  // an unfinished setup left a record in the vault, whose key is lost
 )
 
 // SetupOptions says how a new backup is made.
@@ -197,7 +200,15 @@ func (a *App) checkKeep(keep KeepKey) error {
 	return fmt.Errorf("%w: place of the key", ErrSettings)
 }
 
-func (s *setup) openPlace(ctx context.Context) (err error) {
+func (s *setup) openPlace(ctx context.Context) error {
+	if err := s.findPlace(ctx); err != nil {
+		return err
+	}
+	return atPlace(s.dest, s.preparePlace(ctx))
+}
+
+// findPlace opens the place, or makes it.
+func (s *setup) findPlace(ctx context.Context) (err error) {
 	// Where the place will be is known before it is made: nothing is made inside a source.
 	probe, canonical, err := s.app.openDest(ctx, s.opts.To, false)
 	if probe != nil {
@@ -205,15 +216,18 @@ func (s *setup) openPlace(ctx context.Context) (err error) {
 	}
 	if dir, ok := placeFolder(canonical); ok {
 		if err := checkApart(dir, s.profile.Sources); err != nil {
-			return err
+			return atPlace(dir, err)
 		}
 	}
 	if err != nil && !(s.opts.Create && errors.Is(err, cloud.ErrNoPlace)) {
 		return err
 	}
-	if s.store, s.dest, err = s.app.openDest(ctx, s.opts.To, s.opts.Create); err != nil {
-		return err
-	}
+	s.store, s.dest, err = s.app.openDest(ctx, s.opts.To, s.opts.Create)
+	return err
+}
+
+// preparePlace makes sure that the place can take a new backup.
+func (s *setup) preparePlace(ctx context.Context) error {
 	if err := s.mustBeFree(ctx); err != nil {
 		return err
 	}
@@ -226,11 +240,12 @@ func (s *setup) openPlace(ctx context.Context) (err error) {
 		}
 	}
 	// The first write: a place that is read-only is found out before a password is set.
-	// A text of another version stays.
-	if err := repo.WriteReadme(ctx, s.store); err != nil && !errors.Is(err, cloud.ErrExists) {
-		return err
+	err := repo.WriteReadme(ctx, s.store)
+	if errors.Is(err, cloud.ErrExists) {
+		s.notice(NoticeNoReadme, nil)
+		return nil
 	}
-	return nil
+	return err
 }
 
 // mustBeFree refuses a place that holds a backup, except what an earlier Setup of this
@@ -264,6 +279,9 @@ func (s *setup) makeWayIn(ctx context.Context) error {
 	s.head = repo.Head{MadeAt: time.Now().Unix(), Computer: s.app.cfg.Computer, OS: runtime.GOOS}
 	switch s.opts.Lock {
 	case LockPassword:
+		if s.app.hasForeignPending(s.keys.Repository().String()) {
+			s.notice(NoticeVaultForgotten, nil)
+		}
 		done, err := s.app.enroll(ctx, s.root, s.opts.Secret, nil, func(vault.Slot) error { return nil })
 		if err != nil {
 			return err
@@ -283,7 +301,7 @@ func (s *setup) makeWayIn(ctx context.Context) error {
 
 func (s *setup) writeHead(ctx context.Context) (err error) {
 	s.head, err = repo.WriteHead(ctx, s.store, s.keys, s.head)
-	return err
+	return atPlace(s.dest, err)
 }
 
 // commit stores the key and then the profile.

@@ -68,16 +68,16 @@ func (a *App) open(ctx context.Context, o OpenOptions) (OpenResult, error) {
 	defer store.Close()
 	if dir, ok := placeFolder(dest); ok {
 		if err := checkApart(dir, p.Sources); err != nil {
-			return OpenResult{}, err
+			return OpenResult{}, atPlace(dest, err)
 		}
 	}
 	found, err := readHeads(ctx, store)
 	if err != nil {
-		return OpenResult{}, err
+		return OpenResult{}, atPlace(dest, err)
 	}
 	got, err := a.openHeads(ctx, found, o)
 	if err != nil {
-		return OpenResult{}, err
+		return OpenResult{}, atPlace(dest, err)
 	}
 	defer got.root.Wipe()
 	return a.join(ctx, p, o, dest, got)

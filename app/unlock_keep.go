@@ -42,7 +42,12 @@ func (a *App) keepKey(ctx context.Context, root RootKey, how KeepKey) (KeepKey, 
 			return "", nil, context.Cause(ctx)
 		}
 		a.cfg.Log.Info("no keyring, keeping the key in a file", "err", err)
-		return a.keepInFile(root)
+		where, notices, err := a.keepInFile(root)
+		if err != nil {
+			a.cfg.Log.Warn("the key file was not written, the key is kept nowhere", "err", err)
+			return KeepAsk, []Notice{{Code: NoticeKeyNotKept}}, nil
+		}
+		return where, notices, nil
 	}
 	return "", nil, fmt.Errorf("%w: place of the key", ErrSettings)
 }

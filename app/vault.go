@@ -147,6 +147,10 @@ func (a *App) openByPassword(ctx context.Context, slot *repo.VaultSlot, password
 		root, _, err = c.Open(ctx, asked, password)
 		return err
 	})
+	if errors.Is(err, vault.ErrStale) {
+		// The vault has a newer password than the head says: the place shows an old head.
+		return RootKey{}, fmt.Errorf("%w: %w", ErrRollback, err)
+	}
 	return root, err
 }
 

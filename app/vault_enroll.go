@@ -107,6 +107,17 @@ func (a *App) readPending(repository string) (*pendingPassword, error) {
 	return &p, nil
 }
 
+// hasForeignPending reports whether a password of another backup is on its way: one that a
+// Setup began whose key is lost.
+func (a *App) hasForeignPending(repository string) bool {
+	data, err := readBounded(a.pendingPath(), maxPending)
+	if err != nil {
+		return false
+	}
+	p, err := parsePending(data)
+	return err == nil && p.Repository != repository
+}
+
 func (a *App) writePending(p pendingPassword) error {
 	data, err := json.MarshalIndent(p, "", "  ")
 	if err != nil {
