@@ -129,6 +129,7 @@ func (d *Dir) WriteSmall(name string, data []byte, meta Meta, policy Policy) (Ou
 	if err != nil {
 		return Outcome{}, wrap("create", name, err)
 	}
+	h.lock()
 	out, err := d.finishSmall(h, temp, name, data, &meta, policy)
 	if cerr := h.close(); err == nil && cerr != nil {
 		err = wrap("write", name, cerr) // network disks say here that they are full
