@@ -94,9 +94,10 @@ func (c Config) check() error {
 }
 
 // parsePoint reads a compressed point. The length is checked first because nistec takes
-// the identity (one byte) and uncompressed points as well.
+// the identity (one byte) and uncompressed points (65) as well; of 33 bytes it takes only
+// compressed points on the curve, with x below the prime.
 func parsePoint(b []byte) (*nistec.P256Point, error) {
-	if len(b) != elementSize || b[0] != 2 && b[0] != 3 {
+	if len(b) != elementSize {
 		return nil, ErrMessage
 	}
 	p, err := nistec.NewP256Point().SetBytes(b)
