@@ -105,6 +105,8 @@ done
   table
 } | tee build/bench.txt
 
-step "benchmarks of the packages" bash -c '
-  git grep -lE "^func Benchmark" -- "*_test.go" | xargs -r -n 1 dirname | sort -u | sed "s|^|./|" |
-    CGO_ENABLED=0 xargs -r nice go test -tags "$HEADLESS_TAGS" -run "^\$" -bench . -benchtime 300ms -benchmem' | tee -a build/bench.txt
+benchmarks() {
+  git grep -lE '^func Benchmark' -- '*_test.go' | xargs -r -n 1 dirname | sort -u | sed 's|^|./|' |
+    CGO_ENABLED=0 xargs -r go test -tags "$HEADLESS_TAGS" -run '^$' -bench . -benchtime 300ms -benchmem
+}
+step "benchmarks of the packages" benchmarks | tee -a build/bench.txt
