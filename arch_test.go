@@ -6,7 +6,6 @@ import (
 	"go/token"
 	"io/fs"
 	"maps"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -336,57 +335,4 @@ func TestFoldersAreWords(t *testing.T) {
 			}
 		}
 	}
-}
-
-// TestDependenciesAreExplained insists on a line in docs/dependencies.md for
-// every module that go.mod requires directly, and on none for others.
-func TestDependenciesAreExplained(t *testing.T) {
-	page, err := os.ReadFile("docs/dependencies.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	explained := map[string]bool{}
-	for line := range strings.Lines(string(page)) {
-		cells := strings.Split(line, "|")
-		if len(cells) >= 4 && strings.HasPrefix(strings.TrimSpace(cells[1]), "`") {
-			explained[strings.Trim(strings.TrimSpace(cells[1]), "`")] = len(strings.Fields(cells[2])) >= 4
-		}
-	}
-	direct := directRequirements(t)
-	for name := range direct {
-		if !explained[name] {
-			t.Errorf("docs/dependencies.md does not say why %s is needed", name)
-		}
-	}
-	for name := range explained {
-		if !direct[name] {
-			t.Errorf("docs/dependencies.md explains %s, which go.mod does not require directly", name)
-		}
-	}
-}
-
-// directRequirements reads the module paths of go.mod without "// indirect".
-func directRequirements(t *testing.T) map[string]bool {
-	t.Helper()
-	mod, err := os.ReadFile("go.mod")
-	if err != nil {
-		t.Fatal(err)
-	}
-	direct := map[string]bool{}
-	inside := false
-	for line := range strings.Lines(string(mod)) {
-		line = strings.TrimSpace(line)
-		switch {
-		case line == "require (":
-			inside = true
-		case line == ")":
-			inside = false
-		case inside && line != "" && !strings.HasSuffix(line, "// indirect"):
-			direct[strings.Fields(line)[0]] = true
-		}
-	}
-	if len(direct) == 0 {
-		t.Fatal("go.mod requires nothing: was its form changed?")
-	}
-	return direct
 }
