@@ -440,3 +440,13 @@ func appendPage(n int, entries []byte) []byte {
 
 // Equal reports whether two entries are the same, content and all.
 func (e *Entry) Equal(o *Entry) bool { return bytes.Equal(e.append(nil), o.append(nil)) }
+
+// AppendCBOR appends the entry in the form of pages to b.
+func (e *Entry) AppendCBOR(b []byte) []byte { return e.append(b) }
+
+// ParseEntry reads one entry, and nothing after it.
+func ParseEntry(b []byte) (Entry, error) {
+	d := decoder{b: b}
+	e := d.entry()
+	return e, d.done()
+}

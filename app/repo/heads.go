@@ -150,7 +150,8 @@ func collectIDs(ctx context.Context, store *cloud.Store, kind string, ids map[cr
 	return nil
 }
 
-// fetch returns a whole object whose bytes have the hash that its name says.
+// fetch returns a whole object; the Store has compared its bytes with the hash in
+// its name.
 func fetch(ctx context.Context, store *cloud.Store, kind, object string) (Name, []byte, error) {
 	name, ok := parseName(kind, object)
 	if !ok {
@@ -160,13 +161,10 @@ func fetch(ctx context.Context, store *cloud.Store, kind, object string) (Name, 
 	switch {
 	case errors.Is(err, cloud.ErrNotFound):
 		return name, nil, &ObjectError{object, ErrMissing}
-	case errors.Is(err, cloud.ErrTooLarge):
+	case errors.Is(err, cloud.ErrTooLarge), errors.Is(err, cloud.ErrChecksum):
 		return name, nil, broken(object, err)
 	case err != nil:
 		return name, nil, err
-	}
-	if crypto.ObjectName(kind, stored) != object {
-		return name, nil, broken(object, errors.New("its bytes are not those that were stored"))
 	}
 	return name, stored, nil
 }

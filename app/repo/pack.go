@@ -31,6 +31,9 @@ func (n Name) String() string { return hex.EncodeToString(n[:]) }
 func packName(n Name) string { return "pack-" + n.String() }
 func snapName(n Name) string { return "snap-" + n.String() }
 
+// ParseName reads the form that String writes.
+func ParseName(digits string) (Name, bool) { return parseName("snap", "snap-"+digits) }
+
 // parseName returns the Name in an object name of the kind, such as "pack".
 func parseName(kind, object string) (n Name, ok bool) {
 	digits, ok := cutKind(kind, object)

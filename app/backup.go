@@ -1,0 +1,307 @@
+package app
+
+import (
+	"context"
+	"os/user"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"coffer/app/repo"
+	"coffer/app/source"
+)
+
+// BackupOptions say what to back up and who is told.
+type BackupOptions struct {
+	Sources  []string // absolute paths; empty: those of the profile
+	Exclude  []string // more patterns than those of the profile
+	Gate     *Gate    // nil: cannot be paused
+	Progress ProgressFunc
+	Problem  func(Problem) // one at a time
+}
+
+// maxProblems is how many problems a summary keeps.
+const maxProblems = 1000
+
+// backup is one run. Data goes one way: the scanner lists folders and compares them with the
+// backup before; readers read what is new and cut it; sealers name, compress and
+// seal chunks; the writer uploads packs; the assembler, last, puts entries into
+// folders, in the order of the scan. Channels between them are bounded, so that
+// memory is, and the slowest sets the pace.
+type backup struct {
+	app      *App
+	options  BackupOptions
+	session  *session
+	sources  []string
+	rules    source.Rules
+	started  time.Time
+	previous *repo.Snapshot // of this device, or nil
+	prior    *repo.Snapshot // to compare with, or nil
+	journal  *journal
+	writer   *repo.Writer
+	chunker  *repo.Chunker
+	meter    *meter
+
+	batches chan *batch   // scanner -> assembler, in order
+	jobs    chan *readJob // scanner -> readers
+	chunks  chan *chunkJob
+	buffers chan []byte // of chunkJobs
+	fail    context.CancelCauseFunc
+
+	mu      sync.Mutex // guards summary
+	summary BackupSummary
+	sealed  int64 // new bytes, counted by sealers; guarded by mu
+}
+
+// Backup makes one snapshot. Files that cannot be read are in the summary and no
+// error. The commit point is writer.Commit: before it nobody sees anything of
+// this backup, and the next one goes on from what was stored.
+func (a *App) Backup(ctx context.Context, o BackupOptions) (BackupSummary, error) {
+	unlock, err := a.lockProfile()
+	if err != nil {
+		return BackupSummary{}, err
+	}
+	defer unlock()
+	started := time.Now()
+	b := &backup{app: a, options: o, started: started}
+	err = b.run(ctx)
+	b.summary.Seconds = time.Since(started).Seconds()
+	a.recordRun(b.record(ctx, err))
+	return b.summary, err
+}
+
+func (b *backup) run(ctx context.Context) (err error) {
+	if b.session, err = b.app.openSession(ctx); err != nil {
+		return err
+	}
+	defer b.session.close()
+	if err := b.prepare(ctx); err != nil {
+		return err
+	}
+	lost, err := b.findPrior(ctx)
+	if err != nil {
+		return err
+	}
+	if b.journal, err = openJournal(ctx, b.app.stateDir(), timeOf(b.started)); err != nil {
+		return err
+	}
+	defer b.journal.close()
+	b.meter = newMeter(ctx, b.options.Progress, b.options.Gate, PhaseReading)
+	defer b.meter.end()
+	if err := b.store(ctx); err != nil {
+		return err
+	}
+	b.journal.remove()
+	if len(lost) > 0 {
+		return &RollbackError{lost} // said loudly, after the data is safe
+	}
+	return nil
+}
+
+// prepare works out what is to be read.
+func (b *backup) prepare(ctx context.Context) (err error) {
+	b.sources = b.options.Sources
+	if len(b.sources) == 0 {
+		b.sources = b.session.profile.Sources
+	}
+	if b.sources, err = cleanSources(b.sources); err != nil {
+		return err
+	}
+	if len(b.sources) == 0 {
+		return ErrNoSources
+	}
+	if err := checkSources(b.sources); err != nil && len(b.sources) == 1 {
+		return err // of several, the others are backed up and this one is named
+	}
+	lines := slices.Concat(b.session.profile.Exclude, b.options.Exclude)
+	b.rules, err = source.ParseRules(lines)
+	return err
+}
+
+// findPrior chooses the snapshot to compare with, and returns known snapshots
+// that are gone.
+func (b *backup) findPrior(ctx context.Context) (lost []string, err error) {
+	snapshots, err := b.session.repo.Snapshots(ctx)
+	if err != nil {
+		return nil, err
+	}
+	device := &b.session.device
+	if lost = device.note(snapshots); len(lost) > 0 {
+		snapshots, lost = b.reallyLost(ctx, snapshots, lost)
+	}
+	if len(lost) > 0 {
+		if err := b.app.storeDevice(b.session.keys.Repository(), *device); err != nil {
+			return nil, err
+		}
+	}
+	for _, s := range snapshots {
+		if s.Device == device.id() && (b.previous == nil || s.Sequence > b.previous.Sequence) {
+			b.previous = s
+		}
+	}
+	if b.prior = b.previous; b.prior != nil {
+		return lost, nil
+	}
+	// A new profile on a computer that has been backed up before. Comparing includes
+	// inodes and ctimes, so another computer's snapshot does no harm.
+	for _, s := range snapshots {
+		if s.Computer == b.app.cfg.Computer && (b.prior == nil || s.Started.Sec > b.prior.Started.Sec) {
+			b.prior = s
+		}
+	}
+	return lost, nil
+}
+
+// reallyLost asks for missing snapshots by name: a listing may lag behind.
+func (b *backup) reallyLost(ctx context.Context, snapshots []*repo.Snapshot, missing []string) ([]*repo.Snapshot, []string) {
+	device := &b.session.device
+	var lost []string
+	for _, digits := range missing {
+		name, _ := repo.ParseName(digits)
+		s, err := b.session.repo.Snapshot(ctx, name)
+		if err != nil {
+			lost = append(lost, digits)
+			continue
+		}
+		device.Lost = slices.DeleteFunc(device.Lost, func(l string) bool { return l == digits })
+		snapshots = append(snapshots, s)
+	}
+	return snapshots, lost
+}
+
+// store reads, seals, uploads and commits.
+func (b *backup) store(ctx context.Context) error {
+	b.writer = b.session.repo.NewWriter(ctx, func(bytes int64) { b.meter.stored.Add(bytes) })
+	defer b.writer.Close()
+	root, err := b.pipeline(ctx)
+	if err != nil {
+		return err
+	}
+	snapshot := b.snapshot(root)
+	b.meter.enter(PhaseUploading)
+	if err := b.writer.Commit(ctx, snapshot); err != nil {
+		return err
+	}
+	b.summary.Snapshot = snapshot.Name.String()
+	b.summary.NewBytes, b.summary.StoredBytes = b.sealed, b.writer.Stored()
+	device := &b.session.device
+	device.know(snapshot)
+	return b.app.storeDevice(b.session.keys.Repository(), *device)
+}
+
+// pipeline runs the stages until all have ended and returns the root folder. The
+// first that fails ends the others: its error is the cause of their context.
+func (b *backup) pipeline(ctx context.Context) (root repo.Content, err error) {
+	workers := max(2, runtime.GOMAXPROCS(0))
+	b.batches = make(chan *batch, 64)
+	b.jobs = make(chan *readJob, 4*workers)
+	b.chunks = make(chan *chunkJob, workers)
+	b.buffers = make(chan []byte, 2*workers+2)
+	for range cap(b.buffers) {
+		b.buffers <- nil
+	}
+	b.chunker = repo.NewChunker(b.session.keys)
+	ctx, b.fail = context.WithCancelCause(ctx)
+	defer b.fail(nil)
+	stopCounting := b.countAhead(ctx)
+	defer stopCounting()
+
+	var scan, readers, sealers, assemble sync.WaitGroup
+	start := func(stage *sync.WaitGroup, work func(context.Context) error) {
+		stage.Go(func() {
+			if err := work(ctx); err != nil {
+				b.fail(err)
+			}
+		})
+	}
+	start(&scan, b.scan)
+	for range 2 {
+		start(&readers, b.read)
+	}
+	for range workers {
+		start(&sealers, b.seal)
+	}
+	start(&assemble, func(ctx context.Context) (err error) {
+		root, err = b.assemble(ctx)
+		return err
+	})
+	scan.Wait()
+	close(b.jobs)
+	close(b.batches)
+	readers.Wait()
+	close(b.chunks)
+	sealers.Wait()
+	assemble.Wait()
+	return root, context.Cause(ctx)
+}
+
+func (b *backup) snapshot(root repo.Content) *repo.Snapshot {
+	device := &b.session.device
+	s := &repo.Snapshot{
+		Started:    timeOf(b.started),
+		Ended:      timeOf(time.Now()),
+		Device:     device.id(),
+		Computer:   b.app.cfg.Computer,
+		OS:         runtime.GOOS,
+		User:       userName(),
+		Sources:    b.sources,
+		Root:       root,
+		Files:      b.summary.Files,
+		Folders:    b.summary.Dirs,
+		Bytes:      b.summary.Bytes,
+		Unreadable: b.summary.Unreadable,
+		Sequence:   1,
+		Seen:       device.seen(),
+		Tool:       "coffer " + b.app.cfg.Version,
+		Exclude:    slices.Concat(b.session.profile.Exclude, b.options.Exclude),
+	}
+	if b.previous != nil {
+		s.Sequence, s.Previous = b.previous.Sequence+1, b.previous.Name
+	}
+	return s
+}
+
+// problem names a file that was not stored as it should have been.
+func (b *backup) problem(kind, path, reason string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := Problem{Path: path, Reason: reason, Kind: kind}
+	switch kind {
+	case ProblemUnreadable, ProblemPartly:
+		b.summary.Unreadable++
+	case ProblemChanged:
+		b.summary.Changed++
+	case ProblemSkipped:
+		b.summary.Skipped++
+	}
+	if len(b.summary.Problems) < maxProblems {
+		b.summary.Problems = append(b.summary.Problems, p)
+	}
+	b.meter.problems.Add(1)
+	if b.options.Problem != nil {
+		b.options.Problem(p)
+	}
+}
+
+func (b *backup) record(ctx context.Context, err error) Run {
+	failure := Explain(err)
+	r := Run{Kind: RunBackup, Started: b.started, Seconds: b.summary.Seconds, Code: failure.Code, Args: failure.Args}
+	if b.summary.Snapshot == "" {
+		return r
+	}
+	r.Summary = &b.summary
+	r.Stored = b.session.repo.StoredBytes() + b.summary.StoredBytes
+	return r
+}
+
+// userName is for people who look for their backup; it is no secret and no key.
+func userName() string {
+	u, err := user.Current()
+	if err != nil {
+		return ""
+	}
+	return u.Username
+}
+
+func timeOf(t time.Time) repo.Time { return repo.Time{Sec: t.Unix(), Nsec: uint32(t.Nanosecond())} }

@@ -1,0 +1,484 @@
+package app
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"coffer/app/repo"
+)
+
+// SnapshotInfo describes one snapshot.
+type SnapshotInfo struct {
+	ID         string // 40 hex digits
+	Time       time.Time
+	Computer   string
+	OS         string
+	User       string
+	Sources    []string
+	Files      int64
+	Dirs       int64
+	Bytes      int64
+	Unreadable int64
+	Sequence   uint64
+}
+
+// EntryInfo describes a file, folder or link in a snapshot. Strings are raw
+// bytes.
+type EntryInfo struct {
+	Path        string // absolute, slash-separated
+	Name        string
+	Type        string // "file", "dir" or "symlink"
+	Mode        uint32
+	Size        int64
+	ModTime     time.Time
+	Link        string
+	User, Group string
+	State       string // "", "changed", "partly" or "unreadable"
+}
+
+// Snapshots returns all snapshots, the oldest first. Damaged ones are left to
+// Check.
+func (a *App) Snapshots(ctx context.Context) ([]SnapshotInfo, error) {
+	s, err := a.openSession(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	snapshots, err := s.snapshots(ctx)
+	var all []SnapshotInfo
+	for _, snapshot := range snapshots {
+		all = append(all, snapshotInfo(snapshot))
+	}
+	return all, err
+}
+
+// Snapshot returns one snapshot: ref is its id, the first digits of it, or
+// "latest". ErrNoSnapshot, ErrAmbiguous.
+func (a *App) Snapshot(ctx context.Context, ref string) (SnapshotInfo, error) {
+	s, snapshot, err := a.openSnapshot(ctx, ref)
+	if err != nil {
+		return SnapshotInfo{}, err
+	}
+	defer s.close()
+	return snapshotInfo(snapshot), nil
+}
+
+func (a *App) openSnapshot(ctx context.Context, ref string) (*session, *repo.Snapshot, error) {
+	s, err := a.openSession(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	snapshot, err := s.find(ctx, ref)
+	if err != nil {
+		s.close()
+		return nil, nil, err
+	}
+	return s, snapshot, nil
+}
+
+// snapshots returns all snapshots, the oldest first.
+func (s *session) snapshots(ctx context.Context) ([]*repo.Snapshot, error) {
+	all, err := s.repo.Snapshots(ctx)
+	slices.SortFunc(all, func(a, b *repo.Snapshot) int {
+		return cmp.Or(cmp.Compare(a.Started.Sec, b.Started.Sec), cmp.Compare(a.Started.Nsec, b.Started.Nsec),
+			cmp.Compare(a.Sequence, b.Sequence), bytes.Compare(a.Name[:], b.Name[:]))
+	})
+	return all, err
+}
+
+func (s *session) find(ctx context.Context, ref string) (*repo.Snapshot, error) {
+	all, err := s.snapshots(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if ref == "latest" && len(all) > 0 {
+		return all[len(all)-1], nil
+	}
+	ref = strings.ToLower(ref)
+	var found *repo.Snapshot
+	for _, snapshot := range all {
+		if len(ref) < 4 || !strings.HasPrefix(snapshot.Name.String(), ref) {
+			continue
+		}
+		if found != nil {
+			return nil, &SnapshotError{ref, ErrAmbiguous}
+		}
+		found = snapshot
+	}
+	if found == nil {
+		return nil, s.noSnapshot(ref)
+	}
+	return found, nil
+}
+
+// noSnapshot names the damage that may be why there is none.
+func (s *session) noSnapshot(ref string) error {
+	none := &SnapshotError{ref, ErrNoSnapshot}
+	for _, p := range s.repo.Problems() {
+		if strings.HasPrefix(p.Object, "snap-") {
+			return errors.Join(p, none)
+		}
+	}
+	return none
+}
+
+// List calls fn for the entries of one folder; of a file, for itself. ErrNoPath.
+func (a *App) List(ctx context.Context, ref, dir string, fn func(EntryInfo) error) error {
+	return a.browse(ctx, ref, dir, false, fn)
+}
+
+// Walk calls fn for all entries below a folder, each folder before what is in
+// it. ErrNoPath.
+func (a *App) Walk(ctx context.Context, ref, dir string, fn func(EntryInfo) error) error {
+	return a.browse(ctx, ref, dir, true, fn)
+}
+
+func (a *App) browse(ctx context.Context, ref, dir string, deep bool, fn func(EntryInfo) error) error {
+	s, snapshot, err := a.openSnapshot(ctx, ref)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	content := snapshot.Root
+	if parts := splitPath(dir); len(parts) > 0 {
+		e, err := s.lookup(ctx, content, parts)
+		if err != nil {
+			return err
+		}
+		if e.Type != repo.TypeFolder {
+			return fn(entryInfo(path.Dir(cleanPath(dir)), &e))
+		}
+		content = e.Content
+	}
+	for e, err := range s.walk(ctx, content, cleanPath(dir), deep) {
+		if err != nil {
+			return err
+		}
+		if err := fn(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func cleanPath(p string) string { return "/" + strings.Join(splitPath(p), "/") }
+
+// lookup returns the entry that the names lead to.
+func (s *session) lookup(ctx context.Context, content repo.Content, names []string) (repo.Entry, error) {
+	for i, name := range names {
+		e, err := s.child(ctx, content, name)
+		if err != nil {
+			return e, err
+		}
+		if e.Name == "" || i < len(names)-1 && e.Type != repo.TypeFolder {
+			break
+		}
+		if i == len(names)-1 {
+			return e, nil
+		}
+		content = e.Content
+	}
+	return repo.Entry{}, &PathError{"/" + strings.Join(names, "/"), ErrNoPath}
+}
+
+// child returns the entry of that name, or one without a name.
+func (s *session) child(ctx context.Context, content repo.Content, name string) (repo.Entry, error) {
+	for e, err := range s.repo.Folder(ctx, content) {
+		if err != nil {
+			return repo.Entry{}, err
+		}
+		if e.Name == name {
+			return e, nil
+		}
+		if e.Name > name {
+			break
+		}
+	}
+	return repo.Entry{}, nil
+}
+
+// walk yields the entries of a folder, and, deep, all below.
+func (s *session) walk(ctx context.Context, content repo.Content, dir string, deep bool) iter.Seq2[EntryInfo, error] {
+	return func(yield func(EntryInfo, error) bool) {
+		s.walkInto(ctx, content, dir, deep, yield)
+	}
+}
+
+func (s *session) walkInto(ctx context.Context, content repo.Content, dir string, deep bool, yield func(EntryInfo, error) bool) bool {
+	for e, err := range s.repo.Folder(ctx, content) {
+		if err == nil {
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			yield(EntryInfo{}, err)
+			return false
+		}
+		info := entryInfo(dir, &e)
+		if !yield(info, nil) {
+			return false
+		}
+		if deep && e.Type == repo.TypeFolder && !s.walkInto(ctx, e.Content, info.Path, deep, yield) {
+			return false
+		}
+	}
+	return true
+}
+
+// Find calls fn for entries whose name matches, in all snapshots from the newest
+// on; what did not change between two snapshots is found in the newer one. A pattern
+// with "*", "?" or "[" is a glob (of the whole path when it holds "/"); any other
+// is a part of the name in any case.
+func (a *App) Find(ctx context.Context, pattern string, fn func(SnapshotInfo, EntryInfo) error) error {
+	s, err := a.openSession(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	match, err := matcher(pattern)
+	if err != nil {
+		return err
+	}
+	all, err := s.snapshots(ctx)
+	if err != nil {
+		return err
+	}
+	f := finder{session: s, match: match, seen: map[string]bool{}}
+	slices.Reverse(all)
+	for _, snapshot := range all {
+		info := snapshotInfo(snapshot)
+		f.found = func(e EntryInfo) error { return fn(info, e) }
+		if err := f.folder(ctx, snapshot.Root, "/"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ErrPattern says that a search pattern is not a glob.
+var ErrPattern = errors.New("app: bad pattern")
+
+func matcher(pattern string) (func(EntryInfo) bool, error) {
+	if !strings.ContainsAny(pattern, "*?[") {
+		part := strings.ToLower(pattern)
+		return func(e EntryInfo) bool {
+			name := e.Name
+			if strings.Contains(part, "/") {
+				name = e.Path
+			}
+			return strings.Contains(strings.ToLower(name), part)
+		}, nil
+	}
+	if _, err := path.Match(pattern, ""); err != nil {
+		return nil, fmt.Errorf("%w: %q", ErrPattern, pattern)
+	}
+	whole := strings.Contains(pattern, "/")
+	return func(e EntryInfo) bool {
+		name := e.Name
+		if whole {
+			name = e.Path
+		}
+		ok, _ := path.Match(pattern, name) // the pattern was tried above
+		return ok
+	}, nil
+}
+
+// A finder goes through snapshots and looks at each folder once, however many
+// snapshots share it.
+type finder struct {
+	*session
+	match func(EntryInfo) bool
+	found func(EntryInfo) error
+	seen  map[string]bool // path and content of folders; path and state of files
+}
+
+func (f *finder) folder(ctx context.Context, content repo.Content, dir string) error {
+	if key := dir + "\x00" + contentKey(content); f.seen[key] {
+		return nil
+	} else if len(content.IDs) > 0 {
+		f.seen[key] = true
+	}
+	for e, err := range f.repo.Folder(ctx, content) {
+		if err == nil {
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		info := entryInfo(dir, &e)
+		if f.match(info) && !f.told(&e, info.Path) {
+			if err := f.found(info); err != nil {
+				return err
+			}
+		}
+		if e.Type != repo.TypeFolder {
+			continue
+		}
+		if err := f.folder(ctx, e.Content, info.Path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *finder) told(e *repo.Entry, at string) bool {
+	key := fmt.Sprintf("%s\x00%d %v %s", at, e.Type, e.ModTime, contentKey(e.Content))
+	if e.Type == repo.TypeFolder {
+		key = at + "\x00folder"
+	}
+	told := f.seen[key]
+	f.seen[key] = true
+	return told
+}
+
+func contentKey(c repo.Content) string {
+	return fmt.Sprintf("%d %s", c.Depth, fingerprintIDs(c))
+}
+
+func fingerprintIDs(c repo.Content) string {
+	parts := make([]string, len(c.IDs))
+	for i := range c.IDs {
+		parts[i] = string(c.IDs[i][:])
+	}
+	return fingerprint(parts...)
+}
+
+// A Version is one state of a file.
+type Version struct {
+	Snapshot SnapshotInfo // the newest that has it
+	Entry    EntryInfo
+}
+
+// Versions returns the different states of one file, the newest first.
+func (a *App) Versions(ctx context.Context, file string) ([]Version, error) {
+	s, err := a.openSession(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	all, err := s.snapshots(ctx)
+	if err != nil {
+		return nil, err
+	}
+	slices.Reverse(all)
+	var versions []Version
+	var last repo.Entry
+	for _, snapshot := range all {
+		e, err := s.lookup(ctx, snapshot.Root, splitPath(file))
+		if errors.Is(err, ErrNoPath) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(versions) > 0 && e.ModTime == last.ModTime && contentKey(e.Content) == contentKey(last.Content) {
+			continue
+		}
+		last = e
+		versions = append(versions, Version{snapshotInfo(snapshot), entryInfo(path.Dir(cleanPath(file)), &e)})
+	}
+	if len(versions) == 0 {
+		return nil, &PathError{cleanPath(file), ErrNoPath}
+	}
+	return versions, nil
+}
+
+// ErrNotFile says that a path leads to something that has no contents to show.
+var ErrNotFile = errors.New("app: not a file")
+
+// Cat writes the contents of one file. What could not be read when it was stored
+// are zeros. ErrNoPath, ErrNotFile.
+func (a *App) Cat(ctx context.Context, ref, file string, w io.Writer) error {
+	s, snapshot, err := a.openSnapshot(ctx, ref)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	e, err := s.lookup(ctx, snapshot.Root, splitPath(file))
+	if err != nil {
+		return err
+	}
+	if e.Type != repo.TypeFile || e.State == repo.StateUnreadable {
+		return ErrNotFile
+	}
+	l := newLayout(&e)
+	at := int64(0)
+	for id, err := range s.repo.IDs(ctx, e.Content) {
+		var chunk []byte
+		if err == nil {
+			chunk, err = s.repo.Chunk(ctx, id)
+		}
+		if err != nil {
+			return err
+		}
+		for off, piece := range l.place(chunk) {
+			if err := writeZeros(w, off-at); err != nil {
+				return err
+			}
+			if _, err := w.Write(piece); err != nil {
+				return err
+			}
+			at = off + int64(len(piece))
+		}
+	}
+	return writeZeros(w, e.Size-at)
+}
+
+func writeZeros(w io.Writer, n int64) error {
+	zeros := make([]byte, min(max(n, 0), 1<<20))
+	for n > 0 {
+		k, err := w.Write(zeros[:min(n, int64(len(zeros)))])
+		if err != nil {
+			return err
+		}
+		n -= int64(k)
+	}
+	return nil
+}
+
+func snapshotInfo(s *repo.Snapshot) SnapshotInfo {
+	return SnapshotInfo{
+		ID:         s.Name.String(),
+		Time:       time.Unix(s.Started.Sec, int64(s.Started.Nsec)),
+		Computer:   s.Computer,
+		OS:         s.OS,
+		User:       s.User,
+		Sources:    s.Sources,
+		Files:      s.Files,
+		Dirs:       s.Folders,
+		Bytes:      s.Bytes,
+		Unreadable: s.Unreadable,
+		Sequence:   s.Sequence,
+	}
+}
+
+var (
+	typeWords  = [...]string{repo.TypeFile: "file", repo.TypeFolder: "dir", repo.TypeSymlink: "symlink"}
+	stateWords = [...]string{repo.StateOK: "", repo.StateChanged: "changed", repo.StatePartly: "partly", repo.StateUnreadable: "unreadable"}
+)
+
+func entryInfo(dir string, e *repo.Entry) EntryInfo {
+	if dir != "/" {
+		dir += "/"
+	}
+	return EntryInfo{
+		Path:    dir + e.Name,
+		Name:    e.Name,
+		Type:    typeWords[e.Type],
+		Mode:    e.Mode,
+		Size:    e.Size,
+		ModTime: time.Unix(e.ModTime.Sec, int64(e.ModTime.Nsec)),
+		Link:    e.Link,
+		User:    e.User,
+		Group:   e.Group,
+		State:   stateWords[e.State],
+	}
+}
