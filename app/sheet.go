@@ -213,7 +213,7 @@ func (s *sheet) rule() {
 }
 
 const (
-	keyLine = 8.4 // from one line of the key to the next
+	keyLine = 8.6 // from one line of the key to the next
 	qrSize  = 58
 )
 
@@ -224,19 +224,19 @@ func (s *sheet) key(key RootKey) error {
 	s.text(s.left, s.y, "Recovery key")
 	s.font(faceText, "", 8)
 	s.ink(110)
-	s.text(s.left+74, s.y, "check")
-	top := s.y - 4
+	s.text(s.left+59, s.y, "check")
+	top := s.y - 1 // four squares of white around it, as a reader wants
 	s.y += 9
 	for i, line := range crypto.RecoveryLines(key) {
 		s.font(faceText, "", 10)
 		s.ink(110)
 		s.text(s.left, s.y, strconv.Itoa(i+1))
-		s.font(faceMono, "B", 17)
+		s.font(faceMono, "B", 18)
 		s.ink(0)
 		s.text(s.left+9, s.y, line.Digits)
 		s.font(faceMono, "", 12)
 		s.ink(110)
-		s.text(s.left+75, s.y, line.Check)
+		s.text(s.left+60, s.y, line.Check)
 		s.y += keyLine
 	}
 	if err := s.code(key, s.left+s.width-qrSize, top); err != nil {
@@ -281,7 +281,7 @@ func (s *sheet) code(key RootKey, x, y float64) error {
 	}
 	s.font(faceText, "", 8.5)
 	s.ink(110)
-	s.text(x, y+qrSize+4, "The same key, for a camera")
+	s.text(x, y+qrSize+7.5, "The same key, for a camera")
 	return nil
 }
 
@@ -303,7 +303,9 @@ func (s *sheet) steps(facts sheetFacts) {
 	s.font(faceText, "", 9)
 	s.ink(90)
 	s.y += 1
-	s.text(s.left, s.y, "Without Coffer: the folder holds README.txt, which says how the format is documented and which small program reads it.")
+	s.text(s.left, s.y, "Without Coffer: README.txt beside the backup says how the format is documented, and which")
+	s.y += 4.2
+	s.text(s.left, s.y, "small program reads it with these 64 digits alone.")
 	s.y += 6
 	s.rule()
 	s.y += 8
@@ -316,7 +318,9 @@ func (s *sheet) copies() {
 	s.text(s.left, s.y, "Where I keep copies of this sheet")
 	s.pdf.SetDrawColor(150, 150, 150)
 	for range 3 {
-		s.y += 10
+		if s.y += 10; s.y > s.bottom-10 {
+			break // long names took the room
+		}
 		s.pdf.Line(s.left, s.y, s.left+s.width, s.y)
 	}
 }
