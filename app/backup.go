@@ -108,7 +108,7 @@ func (b *backup) prepare(ctx context.Context) (err error) {
 	if b.sources, err = cleanSources(b.sources); err != nil {
 		return err
 	}
-	if len(b.sources) == 0 {
+	if b.sources = outermost(b.sources); len(b.sources) == 0 {
 		return ErrNoSources
 	}
 	if err := checkSources(b.sources); err != nil && len(b.sources) == 1 {
@@ -117,6 +117,18 @@ func (b *backup) prepare(ctx context.Context) (err error) {
 	lines := slices.Concat(b.session.profile.Exclude, b.options.Exclude)
 	b.rules, err = source.ParseRules(lines)
 	return err
+}
+
+// outermost sorts paths and drops those that lie within another.
+func outermost(paths []string) (out []string) {
+	paths = slices.Clone(paths)
+	slices.Sort(paths)
+	for _, p := range paths {
+		if !slices.ContainsFunc(paths, func(other string) bool { return other != p && isInside(p, other) }) {
+			out = append(out, p)
+		}
+	}
+	return slices.Compact(out)
 }
 
 // findPrior chooses the snapshot to compare with, and returns known snapshots

@@ -212,6 +212,10 @@ func (w *Writer) Commit(ctx context.Context, s *Snapshot) error {
 		return err
 	}
 	stored := sealSnapshot(w.repo.keys, s)
+	// What a reader would refuse must not become the only record of a backup.
+	if _, err := openSnapshot(w.repo.keys, stored); err != nil {
+		return fmt.Errorf("check snapshot before storing it: %w", err)
+	}
 	object := crypto.ObjectName("snap", stored)
 	s.Name, _ = parseName("snap", object)
 	return w.put(object, stored)
