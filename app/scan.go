@@ -259,7 +259,7 @@ func (s *scanner) sourceRoot(path string, p prior) error {
 		s.problem(ProblemUnreadable, path, source.Reason(err))
 		return nil
 	}
-	return s.folder(share(d), path, p, 0, s.journalPast(path, p))
+	return s.folder(share(d), path, s.journalPast(path, p), 0)
 }
 
 // source walks one source: a folder, a file or a link.
@@ -280,9 +280,26 @@ func (s *scanner) source(path, name string, old *repo.Entry, p prior) error {
 		s.problem(ProblemUnreadable, path, reason)
 		return nil
 	}
+	if d, err := source.OpenDir(path); err == nil && info.Type == source.TypeSymlink {
+		return s.linkedSource(d, path, name, old, p)
+	}
 	info.Name = name
 	err = s.entry(dir, filepath.Dir(path), info, old, p, 0)
 	return errors.Join(err, s.sendJob())
+}
+
+// linkedSource walks the folder that a source leads to as a link. The user chose
+// what is in it: a backup of the link alone would be an empty one.
+func (s *scanner) linkedSource(d *source.Dir, path, name string, old *repo.Entry, p prior) error {
+	extra, err := d.OwnExtra()
+	if err != nil {
+		_ = d.Close()
+		s.problem(ProblemUnreadable, path, source.Reason(err))
+		return nil
+	}
+	e := newEntry(d.Info(), extra)
+	e.Name = name
+	return s.enter(d, path, e, old, p, 0)
 }
 
 func share(d *source.Dir) *sharedDir {
@@ -292,7 +309,7 @@ func share(d *source.Dir) *sharedDir {
 }
 
 // folder walks an open folder and releases it.
-func (s *scanner) folder(dir *sharedDir, path string, p prior, depth int, fromJournal prior) error {
+func (s *scanner) folder(dir *sharedDir, path string, p prior, depth int) error {
 	defer dir.release()
 	names, err := dir.Names()
 	if err != nil {
@@ -300,7 +317,6 @@ func (s *scanner) folder(dir *sharedDir, path string, p prior, depth int, fromJo
 		s.spoil(source.Reason(err))
 		return nil
 	}
-	p = fromJournal
 	entries := s.entries(p)
 	defer entries.stop()
 	for _, name := range names {
@@ -391,6 +407,11 @@ func (s *scanner) subfolder(dir *sharedDir, path string, info source.Info, old *
 		_ = d.Close()
 		return nil
 	}
+	return s.enter(d, path, e, old, p, depth+1)
+}
+
+// enter walks an open folder as the entry e, and closes it.
+func (s *scanner) enter(d *source.Dir, path string, e repo.Entry, old *repo.Entry, p prior, depth int) error {
 	// Small files before the folder go to a reader now: jobs are of one folder.
 	if err := s.sendJob(); err != nil {
 		_ = d.Close()
@@ -401,7 +422,7 @@ func (s *scanner) subfolder(dir *sharedDir, path string, info source.Info, old *
 		return err
 	}
 	next := below(p, old)
-	if err := s.folder(share(d), path, next, depth+1, s.journalPast(path, next)); err != nil {
+	if err := s.folder(share(d), path, s.journalPast(path, next), depth); err != nil {
 		return err
 	}
 	return s.put(item{kind: itemLeave})
