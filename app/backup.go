@@ -124,7 +124,7 @@ func outermost(paths []string) (out []string) {
 	paths = slices.Clone(paths)
 	slices.Sort(paths)
 	for _, p := range paths {
-		if !slices.ContainsFunc(paths, func(other string) bool { return other != p && isInside(p, other) }) {
+		if !slices.ContainsFunc(paths, func(other string) bool { return other != p && isBelow(p, other) }) {
 			out = append(out, p)
 		}
 	}
