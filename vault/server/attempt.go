@@ -190,10 +190,10 @@ func begin(t tally, q ask) (tally, error) {
 		return t, err
 	}
 	switch {
+	case q.Generation != 0 && (q.Generation == t.Current || q.Generation == t.Pending && t.Committed):
+		return t, protocol.ErrCommitted
 	case q.Generation == 0 || q.Generation < max(t.Current, t.Pending):
 		return t, protocol.ErrStale
-	case q.Generation == t.Current || q.Generation == t.Pending && t.Committed:
-		return t, protocol.ErrCommitted
 	case q.Generation == t.Pending:
 		return t, nil
 	}
