@@ -14,7 +14,8 @@ scale=${BENCH_SCALE:-1} rounds=${BENCH_ROUNDS:-3} limit=${BENCH_SECONDS:-480}
 tmp=$(mktemp -d "${BENCH_TMP:-${TMPDIR:-/var/tmp}}/coffer-bench.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 coffer=$PWD/build/coffer
-export HOME=$tmp/home TMPDIR=$tmp/tmp
+GOCACHE=$(go env GOCACHE) GOMODCACHE=$(go env GOMODCACHE)
+export GOCACHE GOMODCACHE HOME=$tmp/home TMPDIR=$tmp/tmp # the tools keep their caches in HOME; Go's stay where they are
 mkdir -p "$HOME" "$TMPDIR"
 unset "${!BORG_@}" "${!RESTIC_@}" "${!COFFER_@}" DBUS_SESSION_BUS_ADDRESS
 export BORG_PASSPHRASE=bench RESTIC_PASSWORD=bench
@@ -33,10 +34,10 @@ measured() {
 coffer_init() { "$coffer" -C "$tmp/profile" setup --to "$tmp/repo" --new-key --keep-key file "$tmp/$1" >/dev/null 2>"$tmp/log" || { cat "$tmp/log" >&2; die "coffer setup failed"; }; }
 coffer_backup() { echo "$coffer" -C "$tmp/profile" backup; }
 coffer_restore() { echo "$coffer" -C "$tmp/profile" restore latest --target "$tmp/out"; }
-restic_init() { restic -q -r "$tmp/repo" init; }
+restic_init() { restic -q -r "$tmp/repo" init >"$tmp/log" 2>&1 || { cat "$tmp/log" >&2; die "restic init failed"; }; }
 restic_backup() { echo restic -q -r "$tmp/repo" backup "$tmp/$1"; }
 restic_restore() { echo restic -q -r "$tmp/repo" restore latest --target "$tmp/out"; }
-borg_init() { borg init -e repokey-blake2 "$tmp/repo"; }
+borg_init() { borg init -e repokey-blake2 "$tmp/repo" >"$tmp/log" 2>&1 || { cat "$tmp/log" >&2; die "borg init failed"; }; }
 borg_backup() { echo borg create --compression zstd,1 "$tmp/repo::$2" "$tmp/$1"; }
 borg_restore() { echo env -C "$tmp/out" borg extract "$tmp/repo::first"; }
 

@@ -126,7 +126,7 @@ def pack_table(b):
         chunks = [(b.take(32), b.count()) for _ in range(b.count())]
         need(method < 2 and plain <= 8 * MIB and max(n for _, n in chunks) <= 4 * MIB, "unknown method, or too large")
         need(sum(n for _, n in chunks) == plain, "chunks that do not fill their segment")
-        need(sealed > 16 and (method == 1 or sealed == plain + 16), "the sealed length does not fit")
+        need(16 < sealed < plain + 16 if method else sealed == plain + 16, "the sealed length does not fit")
         segments.append((offset, sealed, plain, method, chunks))
         offset += sealed
     return segments
@@ -185,9 +185,9 @@ def read_head(o):
                   {5: lambda x: record(x, vault, {}), 6: lambda x: record(x, passphrase, {})})
 def read_snapshot(o):
     """Section 8."""
-    required = {1: time, 2: time, 3: size(16), 4: text, 5: text, 6: text, 7: array(raw), 8: ids, 9: depth, 17: text}
+    required = {1: time, 2: time, 3: size(16), 4: text, 5: text, 6: text, 7: array(raw), 8: ids, 17: text}
     s = record(canonical(o.body(SNAPSHOT)), required | {k: uint for k in (10, 11, 12, 13, 14)},
-               {15: size(20), 16: array(row(size(16), uint, size(20))), 18: array(text)})
+               {9: depth, 15: size(20), 16: array(row(size(16), uint, size(20))), 18: array(text)})
     need(ascending(s[7]) and ascending([other[0] for other in s.get(16, [])]), "sources or devices are not ascending")
     need(s[14] > 0 and (s[14] == 1) == (15 not in s), "sequence and previous snapshot do not fit")
     return s
@@ -285,7 +285,7 @@ class Repository:
                 yield entry
     def walk(self, snapshot, bad):
         """Yields (path, entry), folders before what is in them; notes folders that do not open in bad."""
-        stack = [(b"", self.entries(snapshot[8], snapshot[9]))]
+        stack = [(b"", self.entries(snapshot[8], snapshot.get(9, 0)))]
         while stack:
             (path, entries), entry = stack[-1], None
             with noting(bad, path):

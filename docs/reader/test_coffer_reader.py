@@ -59,14 +59,16 @@ class Writer:
         length = overhead + len(payload) + 1
         return payload + b"\x80" + bytes(reader.padme(length) - length)
 
-    def pack(self, method=1, groups=1):
+    def pack(self, groups=1):
         """One pack of all chunks so far, in so many segments."""
         header, seal = self.sealer(b"p")
         frames, rows = b"", b""
         for number in range(groups):
             chunks = self.chunks[number::groups]
             plain = b"".join(chunks)
-            frame = seal(1, number, zstandard.ZstdCompressor().compress(plain) if method else plain, struct.pack(">IB", len(plain), method))
+            squeezed = zstandard.ZstdCompressor().compress(plain)
+            method = int(len(squeezed) < len(plain))  # section 5.2: compressed only where that makes it shorter
+            frame = seal(1, number, squeezed if method else plain, struct.pack(">IB", len(plain), method))
             rows += struct.pack(">IIBI", len(frame), len(plain), method, len(chunks))
             rows += b"".join(reader.blake3_keyed(self.chunk_key, c) + struct.pack(">I", len(c)) for c in chunks)
             frames += frame
@@ -82,7 +84,7 @@ class Writer:
         return self.store("index", header + seal(4, 0, self.pad(body, 96 + 16)))
 
     def snapshot(self, root, **changes):
-        body = {1: [100, 0], 2: [101, 5], 3: bytes(16), 4: "ANN-LAPTOP", 5: "linux", 6: "ann", 7: [b"/home"], 8: root, 9: 0,
+        body = {1: [100, 0], 2: [101, 5], 3: bytes(16), 4: "ANN-LAPTOP", 5: "linux", 6: "ann", 7: [b"/home"], 8: root,
                 10: 1, 11: 1, 12: 5, 13: 0, 14: 1, 17: "by hand"}
         body |= {int(k[1:]): v for k, v in changes.items()}
         header, seal = self.sealer(b"s")
@@ -118,7 +120,7 @@ class Case(unittest.TestCase):
         """A repository with every kind of entry; gives its writer."""
         w = Writer(self.repo, self.key)
         text, other = w.chunk(b"hello"), w.chunk(b"world" * 300)
-        w.pack(method=0)
+        w.pack()
         many = w.chunk(text + other)  # a list of depth 1
         inner = w.folder_of(
             entry(b"a", 0, _11=5, _12=text),
@@ -131,7 +133,7 @@ class Case(unittest.TestCase):
             entry(b"link", 2, _15=b"../nowhere"),
             entry(b"lost", 0, _11=99, _18=3, _19="input/output error"))
         w.root = w.folder_of(entry(b"home", 1, _12=inner))
-        w.pack(method=1, groups=2)
+        w.pack(groups=2)
         w.index()
         w.head()
         w.snapshot(w.root)
@@ -319,6 +321,8 @@ class FromThisTree(Case):
         (source / "sub" / "odd name \n ünïcode").write_text("x")
         pathlib.Path(os.fsdecode(os.fsencode(source) + b"/bad-\xff")).write_text("y")
         (source / "link").symlink_to("sub/nowhere")
+        os.link(source / "text", source / "sub" / "same text")
+        os.setxattr(source / "noise", "user.origin", b"a\0b")
         with (source / "sparse").open("wb") as f:
             f.seek(300_000)
             f.write(b"end")
@@ -333,7 +337,10 @@ class FromThisTree(Case):
         self.coffer("backup")
         self.assertEqual(run("check", place, "--key-file", self.key_file)[::2], (0, ""))
         self.assertEqual(run("extract", place, self.tmp / "out", "--key-file", self.key_file)[::2], (0, ""))
-        self.assertEqual(tree(str(self.tmp / "out") + str(source)), tree(source))
+        out = pathlib.Path(str(self.tmp / "out") + str(source))
+        self.assertEqual(tree(out), tree(source))
+        self.assertEqual(os.getxattr(out / "noise", "user.origin"), b"a\0b")
+        self.assertEqual((out / "text").stat().st_ino, (out / "sub" / "same text").stat().st_ino)
         first = json.loads(self.coffer("--json", "snapshots").splitlines()[0])
         status = run("extract", place, self.tmp / "out1", "--key-file", self.key_file, "--snapshot", (first.get("snapshot") or first["id"])[:12])
         self.assertEqual(status[::2], (0, ""))
