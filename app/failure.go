@@ -111,9 +111,9 @@ var causes = []struct {
 	{ErrAlreadySetUp, CodeAlreadySetUp},
 	{ErrProfileBusy, CodeProfileBusy},
 	{ErrProfileNewer, CodeFormatNewer},
-	{ErrProfileDamaged, CodeDisk},
 	{ErrKeyringWaiting, CodeKeyringWaiting},
-	{ErrLocked, CodeLocked},
+	{ErrLocked, CodeLocked}, // whatever the reason: the key file may be damaged, too
+	{ErrProfileDamaged, CodeDisk},
 	{ErrNoKeyring, CodeNoKeyring},
 	{ErrNoEntry, CodeLocked},
 	{errKeyNotKept, CodeDisk},

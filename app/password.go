@@ -148,6 +148,9 @@ func isCommon(sequence []*match.Match) bool {
 func boundInputs(inputs []string) []string {
 	var out []string
 	for _, s := range inputs[:min(len(inputs), 16)] {
+		if len(s) <= 64 {
+			out = append(out, strings.ToLower(s))
+		}
 		for _, word := range strings.FieldsFunc(s, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
 			if len(word) >= 3 && len(word) <= 64 && len(out) < 64 {
 				out = append(out, strings.ToLower(word))

@@ -88,6 +88,7 @@ type change struct {
 	secret Secret
 	head   *repo.Head // as it is, and then as it becomes
 	lock   LockKind
+	older  bool // the place has more than the one head: an interrupted change left them
 }
 
 // findHead takes the newest head that is true. When all are lost a new one is made: the
@@ -101,6 +102,7 @@ func (c *change) findHead(ctx context.Context, p Profile) error {
 	if c.head == nil {
 		c.head = &repo.Head{MadeAt: p.SetUpAt.Unix(), Computer: c.app.cfg.Computer, OS: runtime.GOOS}
 	}
+	c.older = len(found.of(c.keys.Repository())) > 1
 	c.lock = LockPassword
 	if c.head.Passphrase != nil && c.head.Vault == nil {
 		c.lock = LockPassphrase
@@ -134,9 +136,10 @@ func (c *change) apply(ctx context.Context) (check []byte, err error) {
 	return done.check, nil
 }
 
-// publish makes slot the password way in of the newest head, unless it is already.
+// publish makes slot the password way in of the newest head, and of the only one, unless
+// it is already: an older head would still offer the old password.
 func (c *change) publish(ctx context.Context, slot vault.Slot) error {
-	if v := c.head.Vault; v != nil && *v == *repoSlot(slot) {
+	if v := c.head.Vault; v != nil && *v == *repoSlot(slot) && !c.older {
 		return nil
 	}
 	next := *c.head
@@ -150,7 +153,7 @@ func (c *change) write(ctx context.Context, next repo.Head) error {
 	if err != nil {
 		return err
 	}
-	c.head = &written
+	c.head, c.older = &written, false
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"coffer/app/repo"
@@ -81,7 +82,7 @@ func fillStatus(ctx context.Context, c *vault.Client, info vault.Info, slot vaul
 	if err != nil {
 		return err
 	}
-	out.State, out.Tries, out.Left, out.Until = s.State.String(), s.Tries, s.Left, s.Until
+	out.State, out.Tries, out.Left, out.Until = strings.ToLower(s.State.String()), s.Tries, s.Left, s.Until
 	events, err := c.Log(ctx, slot, keys.Owner())
 	if err != nil && !errors.Is(err, vault.ErrDestroyed) {
 		return err
@@ -99,7 +100,7 @@ func (a *App) askVault(ctx context.Context, slot vault.Slot, way *WayIn) {
 		slot.ReceiptKey = info.ReceiptKey
 		s, err := c.Status(ctx, slot)
 		if err == nil {
-			way.State, way.Tries, way.TriesLeft, way.Until = s.State.String(), s.Tries, s.Left, s.Until
+			way.State, way.Tries, way.TriesLeft, way.Until = strings.ToLower(s.State.String()), s.Tries, s.Left, s.Until
 		}
 		return err
 	})
