@@ -4,6 +4,7 @@
 package assets
 
 import (
+	"bytes"
 	"embed"
 	"fmt"
 	"slices"
@@ -19,15 +20,33 @@ var files embed.FS
 // AppIcon is the sign of the program.
 func AppIcon() fyne.Resource { return mustResource("icon.svg") }
 
-// Icon returns the icon of this name in the colour of the text around it. It panics when
-// there is none: names are written in code, and a test looks at every one of them.
-func Icon(name string) fyne.Resource {
-	return theme.NewThemedResource(mustResource("icons/" + name + ".svg"))
-}
+// Icon returns the icon of this name in the colour of text. It panics when there is none:
+// names are written in code, and a test looks at every one of them.
+func Icon(name string) fyne.Resource { return IconIn(name, theme.ColorNameForeground) }
 
 // IconIn returns the icon of this name in a colour of the theme. It panics like [Icon].
 func IconIn(name string, color fyne.ThemeColorName) fyne.Resource {
-	return theme.NewColoredResource(mustResource("icons/"+name+".svg"), color)
+	return &strokes{plain: mustResource("icons/" + name + ".svg"), color: color}
+}
+
+// strokes is an icon of lines in a colour of the theme. fyne's own themed resources colour
+// areas only, and would leave lines black on a dark ground.
+type strokes struct {
+	plain fyne.Resource
+	color fyne.ThemeColorName
+}
+
+// Name implements fyne.Resource. fyne keeps pictures by name, so the colour is part of it.
+func (s *strokes) Name() string { return s.hex()[1:] + "-" + s.plain.Name() }
+
+// Content implements fyne.Resource.
+func (s *strokes) Content() []byte {
+	return bytes.ReplaceAll(s.plain.Content(), []byte("#000000"), []byte(s.hex()))
+}
+
+func (s *strokes) hex() string {
+	r, g, b, _ := theme.Color(s.color).RGBA()
+	return fmt.Sprintf("#%02x%02x%02x", r>>8, g>>8, b>>8)
 }
 
 // Picture returns the illustration of this name. It panics when there is none.

@@ -1,0 +1,258 @@
+package ui
+
+import (
+	"context"
+	"slices"
+
+	"coffer/app"
+)
+
+// This file is the navigation: what leads from one screen to the next. No screen knows it.
+
+// openHome shows Home and asks how things are.
+func (w *Window) openHome() {
+	h, p := w.homePage(homeActions{
+		backUp: w.backUp, pause: func() { w.pause(true) }, resume: func() { w.pause(false) }, stop: w.stop,
+		getBack: func() { w.Open("restore/what") },
+		attend:  w.attend, unlock: func() { w.Open("unlock") },
+	})
+	w.home = h
+	w.showNav(p)
+	w.home = h
+	w.applyHome()
+	w.loadHome()
+}
+
+// loadHome asks for the overview again.
+func (w *Window) loadHome() {
+	run(w.life, w.coffer.Overview, func(o app.Overview, err error) {
+		if err != nil {
+			f := w.explain(err)
+			w.news.failed = &f
+		} else {
+			w.overview, w.news.overview = o, o
+		}
+		w.news.loaded = true
+		w.applyHome()
+	})
+}
+
+// applyHome brings Home up to date, if it is on screen.
+func (w *Window) applyHome() {
+	if w.home == nil {
+		return
+	}
+	state := w.news
+	if w.job != nil {
+		j := jobStateOf(w.job.progress, w.job.paused, w.job.stopping, w.short)
+		state.job = &j
+	}
+	w.home.apply(state)
+}
+
+func (w *Window) backUp() {
+	if w.job != nil {
+		return
+	}
+	first := w.news.overview.LastBackup.IsZero()
+	w.news.failed, w.news.finished, w.news.first, w.news.partly = nil, false, false, 0
+	w.job = startJob(w.life, w.coffer, w.now, w.applyHome, func(summary app.BackupSummary, err error) {
+		w.job = nil
+		if err != nil {
+			f := w.explain(err)
+			w.news.failed = &f
+			w.log.Info("backup ended", "code", string(f.Code))
+		} else {
+			w.news.finished, w.news.first, w.news.partly = true, first, summary.Unreadable
+			w.log.Info("backup ended", "files", summary.Files)
+		}
+		w.applyHome()
+		w.loadHome()
+	})
+	w.applyHome()
+}
+
+func (w *Window) pause(on bool) {
+	if w.job != nil {
+		w.job.pause(on)
+		w.applyHome()
+	}
+}
+
+func (w *Window) stop() {
+	if w.job != nil {
+		w.job.stop()
+		w.applyHome()
+	}
+}
+
+// attend leads to what a line on Home asks for.
+func (w *Window) attend(code app.AttentionCode) {
+	switch code {
+	case app.AttentionSheet:
+		w.Open("key/prove")
+	case app.AttentionPractice:
+		w.Open("key/practice")
+	case app.AttentionPasswordHalf:
+		w.Open("key/change")
+	case app.AttentionNoSources:
+		w.Open("what")
+	case app.AttentionUnreadable:
+		w.Open("activity")
+	case app.AttentionKeyInFile:
+		w.Open("key")
+	default:
+		w.Open("home")
+		w.backUp()
+	}
+}
+
+// openSetup shows a step of the first run, and begins it when it has not begun.
+func (w *Window) openSetup(name string) {
+	if w.setup == nil {
+		w.setup = &firstRun{
+			desk: w.desk, coffer: w.coffer, show: w.show,
+			leave: func() { w.Open("start") },
+			join: func(place string, sources []string) {
+				w.rescue(place, sources)
+			},
+			rescue: func(place string) { w.rescue(place, nil) },
+			done: func() {
+				w.setup.wipe()
+				w.setup = nil
+				w.settings = w.coffer.Settings()
+				w.Open("home")
+				w.backUp()
+			},
+		}
+	}
+	step := slices.Index(setupSteps[:], name)
+	switch name {
+	case string(app.LockKey), string(app.LockPassword), string(app.LockPassphrase):
+		w.setup.state.lock = app.LockKind(name)
+		step = stepSecret
+	}
+	w.setup.goTo(max(step, stepPromise))
+}
+
+// rescue opens a backup that was found in a place during the first run. With sources, this
+// computer joins it and backs these up.
+func (w *Window) rescue(place string, sources []string) {
+	r := w.newRestore()
+	r.sources = sources
+	run(w.life, func(ctx context.Context) (app.PlaceInfo, error) { return w.coffer.InspectPlace(ctx, place) },
+		func(info app.PlaceInfo, err error) {
+			if err != nil {
+				r.goTo(restoreWhere)
+				return
+			}
+			r.state.place = info
+			r.goTo(restoreWhich)
+		})
+}
+
+func (w *Window) newRestore() *restore {
+	r := &restore{
+		desk: w.desk, coffer: w.coffer, known: w.coffer.IsSetUp(), show: w.show,
+		home: func() { w.restore = nil; w.Open("home") },
+	}
+	r.leave = func() {
+		w.restore = nil
+		if w.coffer.IsSetUp() {
+			w.Open("home")
+		} else {
+			w.Open("start")
+		}
+	}
+	r.joined = func() {
+		w.settings = w.coffer.Settings()
+		if len(r.sources) > 0 {
+			w.restore = nil
+			w.Open("home")
+			return
+		}
+		r.goTo(restoreWhat)
+	}
+	w.restore = r
+	return r
+}
+
+// openRestore shows a step of the restore wizard, and begins it when it has not begun.
+func (w *Window) openRestore(name string) {
+	if w.restore == nil {
+		w.newRestore()
+	}
+	step := slices.Index(restoreSteps[:], name)
+	w.restore.goTo(max(step, w.restore.first()))
+}
+
+// getBackSome begins the restore wizard with files that were chosen on the screen Files.
+func (w *Window) getBackSome(snapshot string, paths []string) {
+	r := w.newRestore()
+	r.state.some, r.state.paths, r.state.snapshot = true, paths, snapshot
+	if snapshot == "latest" {
+		r.state.snapshot = ""
+	}
+	r.goTo(restoreWhen)
+}
+
+// openUnlock asks for a way in when the key is not kept on this computer.
+func (w *Window) openUnlock() {
+	sc := w.tasks.scope()
+	home := func() { w.Open("home") }
+	w.show(w.openPage(sc, rail{}, unlocking{
+		name: "unlock", coffer: w.coffer, dest: w.overview.Place, ways: w.overview.WaysIn,
+		open: func(ctx context.Context, lock app.LockKind, secret app.Secret, key app.RootKey) error {
+			return w.coffer.Unlock(ctx, app.UnlockOptions{Lock: lock, Secret: secret, Key: key})
+		},
+		back: home, done: home,
+	}))
+}
+
+func (w *Window) waysActions() waysActions {
+	open := func(name string) func() { return func() { w.Open(name) } }
+	return waysActions{
+		change: open("key/change"), practice: open("key/practice"), prove: open("key/prove"),
+		sheet: open("key/sheet"), show: open("key/show"), check: open("key/check"),
+	}
+}
+
+// openKeyTask shows a task of Key & recovery. Some need the key first, from a task.
+func (w *Window) openKeyTask(name string) {
+	back := func() { w.Open("key") }
+	switch name {
+	case "change":
+		w.show(w.changePage(w.coffer, back))
+	case "practice":
+		w.show(w.practicePage(w.coffer, back, func() { w.Open("key/change") }))
+	case "sheet":
+		w.show(w.sheetAgainPage(w.coffer, w.settings, w.overview.Place, back, func() { w.Open("key/prove") }))
+	case "check":
+		w.show(w.checkPage(w.coffer, back))
+	default:
+		w.withLines(func(lines [8]app.RecoveryLine) {
+			if name == "show" {
+				w.show(w.shownPage(lines, back))
+				return
+			}
+			w.show(w.provenPage(w.coffer, lines, back))
+		})
+	}
+}
+
+// withLines asks for the 64 digits, which may wait for the keyring.
+func (w *Window) withLines(then func([8]app.RecoveryLine)) {
+	run(w.life, w.coffer.RecoveryLines, func(lines [8]app.RecoveryLine, err error) {
+		if err == nil {
+			then(lines)
+			return
+		}
+		f := w.explain(err)
+		if f.Code == app.CodeLocked {
+			w.Open("unlock")
+			return
+		}
+		w.news.failed = &f
+		w.Open("home")
+	})
+}

@@ -1,0 +1,257 @@
+package ui
+
+import (
+	"context"
+	"time"
+
+	"fyne.io/fyne/v2"
+
+	"coffer/app"
+)
+
+// unlocking is what the screen needs to open a backup: the restore wizard joins one with
+// it, and Home unlocks that of the profile.
+type unlocking struct {
+	name             string // of the page
+	coffer           opener
+	dest, repository string
+	ways             []app.WayIn
+	open             func(ctx context.Context, lock app.LockKind, secret app.Secret, key app.RootKey) error
+	back, done       func()
+}
+
+// unlocker is the screen that opens a backup, with the ways that this backup has. It shows
+// the tries that are left before and after each, and spends none by itself.
+type unlocker struct {
+	*desk
+	unlocking
+	sc     *scope
+	w      *wizardPage
+	lock   app.LockKind
+	holder *fyne.Container
+	tries  *hint
+	result *notice
+	secret *field
+	digits *keyEntry
+	group  *answers
+}
+
+// openPage is the page of an unlocker. When the vault destroyed the password's key, it is
+// a page of its own, and not an error: it says what still opens the backup.
+func (d *desk) openPage(sc *scope, r rail, u unlocking) *page {
+	o := &unlocker{desk: d, unlocking: u, sc: sc, tries: newHint(), result: newNotice(toneBad, "", "", nil), holder: stack(gap3)}
+	o.result.hide()
+	o.secret = newSecretField("")
+	o.digits = newKeyEntry(func() { o.look() })
+	o.lock = firstWay(u.ways)
+	o.group = newAnswers(string(o.lock), func(id string) { o.choose(app.LockKind(id)) }, wayAnswers(u.ways)...)
+	body := []fyne.CanvasObject{o.result.box}
+	if len(o.group.tiles) > 1 {
+		body = append(body, o.group.box)
+	}
+	body = append(body, o.holder)
+	o.w = d.ask(sc, r, question{
+		name:  u.name,
+		title: say("open.title"),
+		lead:  say("open.lead"),
+		body:  body,
+		next:  say("open.button"), onNext: o.start, back: u.back,
+	})
+	o.secret.OnChanged = func(string) { o.look() }
+	o.secret.OnSubmitted = func(string) { o.submit() }
+	o.choose(o.lock)
+	o.refreshWays()
+	return &o.w.page
+}
+
+// firstWay is the way that most people will take: a password that can be tried here.
+func firstWay(ways []app.WayIn) app.LockKind {
+	for _, way := range ways {
+		if way.Kind == app.LockPassphrase || way.Kind == app.LockPassword && way.VaultHere && way.State != "destroyed" {
+			return way.Kind
+		}
+	}
+	return app.LockKey
+}
+
+// wayAnswers are the ways that a backup has; the sheet is always one.
+func wayAnswers(ways []app.WayIn) []answer {
+	var list []answer
+	for _, way := range ways {
+		switch way.Kind {
+		case app.LockPassword:
+			list = append(list, answer{string(way.Kind), "lock", say("open.way.password"), ""})
+		case app.LockPassphrase:
+			list = append(list, answer{string(way.Kind), "words", say("open.way.passphrase"), ""})
+		}
+	}
+	return append(list, answer{string(app.LockKey), "sheet", say("open.way.key"), ""})
+}
+
+func (o *unlocker) way() app.WayIn {
+	for _, way := range o.ways {
+		if way.Kind == o.lock {
+			return way
+		}
+	}
+	return app.WayIn{Kind: o.lock, TriesLeft: -1}
+}
+
+// A wayState is whether a way can be tried now.
+type wayState int
+
+const (
+	wayOpen wayState = iota
+	wayLast          // one try is left
+	wayWaits
+	wayElsewhere
+	wayDestroyed
+	wayFrozen
+)
+
+func stateOfWay(way app.WayIn, now time.Time) wayState {
+	switch {
+	case way.Kind != app.LockPassword:
+		return wayOpen
+	case !way.VaultHere:
+		return wayElsewhere
+	case way.State == "destroyed":
+		return wayDestroyed
+	case way.State == "frozen":
+		return wayFrozen
+	case way.Until.After(now):
+		return wayWaits
+	case way.TriesLeft == 1:
+		return wayLast
+	}
+	return wayOpen
+}
+
+// choose shows the fields of a way.
+func (o *unlocker) choose(lock app.LockKind) {
+	o.lock = lock
+	o.holder.RemoveAll()
+	way := o.way()
+	switch state := stateOfWay(way, o.now()); state {
+	case wayOpen, wayLast:
+		o.fields(way, state)
+	case wayWaits:
+		o.holder.Add(newNotice(toneCareful, say("open.waits.title", "until", moment(way.Until, o.now())), say("open.waits.body"), nil).box)
+		o.sc.later(way.Until.Sub(o.now())+time.Second, o.refreshWays)
+	case wayElsewhere:
+		o.holder.Add(newNotice(toneCareful, say("open.elsewhere.title", "computer", orUnknown(way.VaultComputer)), say("open.elsewhere.body"), nil).box)
+	case wayFrozen:
+		o.holder.Add(newNotice(toneBad, say("open.frozen.title"), say("open.frozen.body"), nil).box)
+	case wayDestroyed:
+		o.holder.Add(stack(gap4, row(0, picture("broken", 150, 105)),
+			newNotice(toneBad, say("open.destroyed.title"), say("open.destroyed.body"), nil).box))
+	}
+	escapable(o.holder, o.back)
+	o.look()
+	o.holder.Refresh()
+}
+
+// fields shows what is to be typed. The last try has no default button: Enter does nothing.
+func (o *unlocker) fields(way app.WayIn, state wayState) {
+	if o.lock == app.LockKey {
+		o.holder.Add(card(stack(gap3, muted(say("open.digits")), o.digits.box)))
+		return
+	}
+	if state == wayLast {
+		o.holder.Add(newNotice(toneBad, say("open.last.title"), say("open.last.body"), nil).box)
+		o.w.next.Importance = 0
+	}
+	show := newTick(say("secret.show"), false, func(on bool) {
+		o.secret.Password = !on
+		o.secret.Refresh()
+	})
+	o.holder.Add(card(stack(gap3, labelled(say("secret."+string(o.lock)), o.secret), show, o.tries.box)))
+	if way.TriesLeft >= 0 && o.lock == app.LockPassword {
+		t := tonePlain
+		if way.TriesLeft <= 3 {
+			t = toneCareful
+		}
+		o.tries.set(t, sayN("open.tries", int64(way.TriesLeft)))
+	} else {
+		o.tries.clear()
+	}
+}
+
+// look enables the button when there is something to try.
+func (o *unlocker) look() {
+	if o.w == nil {
+		return
+	}
+	switch {
+	case o.lock == app.LockKey:
+		o.w.next.enable(o.digits.whole())
+		if n := o.digits.wrong(); n > 0 {
+			o.w.hint.set(toneBad, say("open.line-wrong", "n", n))
+		} else {
+			o.w.hint.clear()
+		}
+	default:
+		state := stateOfWay(o.way(), o.now())
+		o.w.hint.clear()
+		o.w.next.enable(o.secret.Text != "" && (state == wayOpen || state == wayLast))
+	}
+}
+
+func (o *unlocker) submit() {
+	if !o.w.next.Disabled() && stateOfWay(o.way(), o.now()) != wayLast {
+		o.start()
+	}
+}
+
+// start tries once.
+func (o *unlocker) start() {
+	lock, secret, key := o.lock, secretOf(o.secret.Text), app.RootKey{}
+	if lock == app.LockKey {
+		var err error
+		if key, err = app.ParseRecoveryKey([]byte(o.digits.text())); err != nil {
+			o.problem(o.w.hint, err)
+			return
+		}
+	}
+	o.w.work(say("open.working"))
+	o.result.hide()
+	run(o.sc, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, o.open(ctx, lock, secret, key)
+	}, func(_ struct{}, err error) {
+		secret.Wipe()
+		key.Wipe()
+		o.w.rest()
+		if err != nil {
+			o.refused(err)
+			return
+		}
+		o.secret.SetText("")
+		o.done()
+	})
+}
+
+// refused says why it did not open, and asks the vault how many tries are left.
+func (o *unlocker) refused(err error) {
+	f := o.explain(err)
+	if f.Code != app.CodeCanceled {
+		head, body := trouble(f, o.now())
+		o.result.set(toneBad, head, body)
+	}
+	if o.lock != app.LockKey {
+		o.secret.SetText("")
+		o.window.Canvas().Focus(o.secret)
+	}
+	o.refreshWays()
+}
+
+// refreshWays asks how things stand. It charges nothing.
+func (o *unlocker) refreshWays() {
+	run(o.sc, func(ctx context.Context) ([]app.WayIn, error) {
+		return o.coffer.WaysIn(ctx, o.dest, o.repository)
+	}, func(ways []app.WayIn, err error) {
+		if err == nil && len(ways) > 0 {
+			o.ways = ways
+			o.choose(o.lock)
+		}
+	})
+}
