@@ -53,7 +53,8 @@ var mayImport = map[string][]string{
 	"internal/keyring": {"app"},
 	"internal/wiring":  {"app", "cloud", "cloud/folder", "internal/keyring"},
 	"ui":               {"app", "assets"},
-	"ui/gallery":       {"app", "assets", "ui"},
+	"ui/canned":        {"app"},
+	"ui/gallery":       {"app", "assets", "ui", "ui/canned"},
 	"cmd/coffer":       {"app", "internal/wiring"},
 	".":                {"app", "assets", "internal/wiring", "ui"},
 
