@@ -175,6 +175,8 @@ var causes = []struct {
 	{ErrNoSnapshot, CodeNoSnapshot},
 	{ErrAmbiguous, CodeAmbiguous},
 	{ErrNoPath, CodeNoPath},
+	{ErrNotFile, CodeUsage},
+	{ErrPattern, CodeUsage},
 	{ErrTargetInSource, CodeTargetInSource},
 	{ErrTargetNotEmpty, CodeTargetNotEmpty},
 	{ErrTargetDenied, CodeTargetDenied},
