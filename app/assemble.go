@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"coffer/app/repo"
+	"coffer/app/source"
 )
 
 // An assembler puts entries into folders, in the order of the scan, which is the
@@ -36,6 +37,7 @@ func (b *backup) assemble(ctx context.Context) (repo.Content, error) {
 				return repo.Content{}, err
 			}
 		}
+		a.journal.flush()
 	}
 	if ctx.Err() != nil {
 		return repo.Content{}, context.Cause(ctx)
@@ -59,12 +61,22 @@ func (a *assembler) item(it *item) error {
 		return nil
 	}
 	if it.first != nil {
-		shareContent(&it.entry, &it.first.entry)
+		a.share(it)
 	}
 	return a.file(it)
 }
 
-// shareContent makes e another name of first, which is in the tree already.
+// share makes an item another name of its first, which is in the tree already or
+// vanished before it was read: this one then is there and was not read.
+func (a *assembler) share(it *item) {
+	if it.first.drop {
+		it.entry.State, it.entry.Reason = repo.StateUnreadable, source.Reason(source.ErrVanished)
+	} else {
+		shareContent(&it.entry, &it.first.entry)
+	}
+	a.tell(&it.entry, it.path)
+}
+
 func shareContent(e, first *repo.Entry) {
 	e.Size, e.Content, e.Holes = first.Size, first.Content, first.Holes
 	e.State, e.Reason, e.Unreadable = first.State, first.Reason, first.Unreadable
@@ -86,8 +98,8 @@ func (a *assembler) file(it *item) (err error) {
 		return nil
 	}
 	a.count(it)
-	if it.news != newsNone && e.Size >= repo.SmallChunk && e.State == repo.StateOK {
-		return a.journal.add(recordFile, in.path, e)
+	if it.news != newsNone && !it.noted && e.State == repo.StateOK {
+		a.journal.add(in.path, e)
 	}
 	return nil
 }
@@ -120,11 +132,5 @@ func (a *assembler) leave() error {
 	a.mu.Lock()
 	a.summary.Dirs++
 	a.mu.Unlock()
-	if err := a.open[len(a.open)-1].folder.Add(&done.entry); err != nil {
-		return err
-	}
-	if _, known := a.journal.past.folders[done.path]; known || done.path == "" {
-		return nil
-	}
-	return a.journal.add(recordFolder, done.path, &done.entry)
+	return a.open[len(a.open)-1].folder.Add(&done.entry)
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"os/user"
 	"runtime"
@@ -19,6 +20,15 @@ type BackupOptions struct {
 	Gate     *Gate    // nil: cannot be paused
 	Progress ProgressFunc
 	Problem  func(Problem) // one at a time
+
+	hooks backupHooks
+}
+
+// backupHooks let a test set the clock, and stand where a file is about to be read. Nil
+// in programs.
+type backupHooks struct {
+	now  func() time.Time
+	read func(path string) // once for each attempt
 }
 
 // maxProblems is how many problems a summary keeps.
@@ -51,7 +61,6 @@ type backup struct {
 
 	mu      sync.Mutex // guards summary
 	summary BackupSummary
-	sealed  int64 // new bytes, counted by sealers; guarded by mu
 }
 
 // Backup makes one snapshot. Files that cannot be read are in the summary and no
@@ -65,6 +74,9 @@ func (a *App) Backup(ctx context.Context, o BackupOptions) (BackupSummary, error
 	defer unlock()
 	started := time.Now()
 	b := &backup{app: a, options: o, started: started}
+	if o.hooks.now != nil {
+		b.started = o.hooks.now()
+	}
 	err = b.run(ctx)
 	b.summary.Seconds = time.Since(started).Seconds()
 	a.recordRun(b.record(ctx, err))
@@ -83,7 +95,7 @@ func (b *backup) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if b.journal, err = openJournal(ctx, b.app.stateDir(), timeOf(b.started)); err != nil {
+	if b.journal, err = openJournal(ctx, b.app.stateDir(), timeOf(b.started), b.app.cfg.Log); err != nil {
 		return err
 	}
 	defer b.journal.close()
@@ -111,12 +123,25 @@ func (b *backup) prepare(ctx context.Context) (err error) {
 	if b.sources = outermost(b.sources); len(b.sources) == 0 {
 		return ErrNoSources
 	}
-	if err := checkSources(b.sources); err != nil && len(b.sources) == 1 {
-		return err // of several, the others are backed up and this one is named
+	if err := anySource(b.sources); err != nil {
+		return err
 	}
 	lines := slices.Concat(b.session.profile.Exclude, b.options.Exclude)
 	b.rules, err = source.ParseRules(lines)
 	return err
+}
+
+// anySource returns the trouble of the first source when no source is any good. Of
+// several, the others are backed up, and those in trouble are named.
+func anySource(sources []string) (first error) {
+	for _, path := range sources {
+		err := checkSources([]string{path})
+		if err == nil {
+			return nil
+		}
+		first = cmp.Or(first, err)
+	}
+	return first
 }
 
 // outermost sorts paths and drops those that lie within another.
@@ -140,10 +165,7 @@ func (b *backup) findPrior(ctx context.Context) (lost []string, err error) {
 	}
 	device := &b.session.device
 	if lost = device.note(snapshots); len(lost) > 0 {
-		snapshots, lost = b.reallyLost(ctx, snapshots, lost)
-	}
-	if len(lost) > 0 {
-		if err := b.app.storeDevice(b.session.keys.Repository(), *device); err != nil {
+		if snapshots, lost, err = b.reallyLost(ctx, snapshots, lost); err != nil {
 			return nil, err
 		}
 	}
@@ -165,21 +187,26 @@ func (b *backup) findPrior(ctx context.Context) (lost []string, err error) {
 	return lost, nil
 }
 
-// reallyLost asks for missing snapshots by name: a listing may lag behind.
-func (b *backup) reallyLost(ctx context.Context, snapshots []*repo.Snapshot, missing []string) ([]*repo.Snapshot, []string) {
+// reallyLost asks for missing snapshots by name: a listing may lag behind. What it finds
+// lost is remembered with the next snapshot and not before: an alarm that was never
+// raised, because this backup fails, is raised by the next.
+func (b *backup) reallyLost(ctx context.Context, snapshots []*repo.Snapshot, missing []string) (found []*repo.Snapshot, lost []string, err error) {
 	device := &b.session.device
-	var lost []string
 	for _, digits := range missing {
 		name, _ := repo.ParseName(digits)
 		s, err := b.session.repo.Snapshot(ctx, name)
-		if err != nil {
+		switch {
+		case err == nil:
+			device.Lost = slices.DeleteFunc(device.Lost, func(l string) bool { return l == digits })
+			device.know(s)
+			snapshots = append(snapshots, s)
+		case isDamage(err):
 			lost = append(lost, digits)
-			continue
+		default:
+			return nil, nil, err
 		}
-		device.Lost = slices.DeleteFunc(device.Lost, func(l string) bool { return l == digits })
-		snapshots = append(snapshots, s)
 	}
-	return snapshots, lost
+	return snapshots, lost, nil
 }
 
 // store reads, seals, uploads and commits.
@@ -196,7 +223,7 @@ func (b *backup) store(ctx context.Context) error {
 		return err
 	}
 	b.summary.Snapshot = snapshot.Name.String()
-	b.summary.NewBytes, b.summary.StoredBytes = b.sealed, b.writer.Stored()
+	b.summary.NewBytes, b.summary.StoredBytes = b.meter.newBytes.Load(), b.writer.Stored()
 	device := &b.session.device
 	device.know(snapshot)
 	return b.app.storeDevice(b.session.keys.Repository(), *device)
@@ -268,8 +295,11 @@ func (b *backup) snapshot(root repo.Content) *repo.Snapshot {
 		Tool:       "coffer " + b.app.cfg.Version,
 		Exclude:    slices.Concat(b.session.profile.Exclude, b.options.Exclude),
 	}
-	if b.previous != nil {
-		s.Sequence, s.Previous = b.previous.Sequence+1, b.previous.Name
+	// The chain goes on from the last snapshot that this device made, also when the place
+	// has lost it: a sequence that is used again would hide that.
+	if last, ok := device.Newest[device.Device]; ok {
+		s.Sequence = last.Sequence + 1
+		s.Previous, _ = repo.ParseName(last.Name)
 	}
 	return s
 }

@@ -88,11 +88,30 @@ func (a *App) openSnapshot(ctx context.Context, ref string) (*session, *repo.Sna
 // snapshots returns all snapshots, the oldest first.
 func (s *session) snapshots(ctx context.Context) ([]*repo.Snapshot, error) {
 	all, err := s.repo.Snapshots(ctx)
-	slices.SortFunc(all, func(a, b *repo.Snapshot) int {
-		return cmp.Or(cmp.Compare(a.Started.Sec, b.Started.Sec), cmp.Compare(a.Started.Nsec, b.Started.Nsec),
-			cmp.Compare(a.Sequence, b.Sequence), bytes.Compare(a.Name[:], b.Name[:]))
-	})
+	inOrder(all)
 	return all, err
+}
+
+// inOrder sorts by time, but those of one device by their sequence: a clock that was set
+// back must not make an old snapshot the latest. One that was made after another counts
+// as no older than that.
+func inOrder(all []*repo.Snapshot) {
+	slices.SortFunc(all, func(a, b *repo.Snapshot) int {
+		return cmp.Or(cmp.Compare(a.Sequence, b.Sequence), bytes.Compare(a.Name[:], b.Name[:]))
+	})
+	latest := map[repo.DeviceID]repo.Time{}
+	when := make(map[*repo.Snapshot]repo.Time, len(all))
+	for _, s := range all {
+		if later(s.Started, latest[s.Device]) > 0 {
+			latest[s.Device] = s.Started
+		}
+		when[s] = latest[s.Device]
+	}
+	slices.SortStableFunc(all, func(a, b *repo.Snapshot) int { return later(when[a], when[b]) })
+}
+
+func later(a, b repo.Time) int {
+	return cmp.Or(cmp.Compare(a.Sec, b.Sec), cmp.Compare(a.Nsec, b.Nsec))
 }
 
 func (s *session) find(ctx context.Context, ref string) (*repo.Snapshot, error) {
@@ -407,7 +426,7 @@ func (a *App) Cat(ctx context.Context, ref, file string, w io.Writer) error {
 		return err
 	}
 	if e.Type != repo.TypeFile || e.State == repo.StateUnreadable {
-		return ErrNotFile
+		return &PathError{cleanPath(file), ErrNotFile}
 	}
 	l := newLayout(&e)
 	at := int64(0)

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"iter"
+	"slices"
 
 	"coffer/app/repo"
 )
@@ -114,7 +115,7 @@ func (d *differ) both(a, b *repo.Entry, dir string) error {
 	}
 	ia, ib := entryInfo(dir, a), entryInfo(dir, b)
 	c := Change{Path: ia.Path, A: &ia, B: &ib}
-	sameContent := a.Type == repo.TypeFolder || contentKey(a.Content) == contentKey(b.Content) && a.Size == b.Size && a.Link == b.Link
+	sameContent := a.Type == repo.TypeFolder || contentKey(a.Content) == contentKey(b.Content) && a.Size == b.Size && a.Link == b.Link && slices.Equal(a.Holes, b.Holes)
 	switch {
 	case !sameContent:
 		c.Kind = ChangeContent

@@ -10,6 +10,14 @@ import (
 	"coffer/app/target"
 )
 
+// newEntry is [newEntry], and names attributes that could not be read.
+func (b *backup) newEntry(info source.Info, extra source.Extra, path string) repo.Entry {
+	if extra.XattrErr != nil {
+		b.problem(ProblemPartly, path, "extended attributes: "+source.Reason(extra.XattrErr))
+	}
+	return newEntry(info, extra)
+}
+
 // newEntry makes a tree entry of what the source says.
 func newEntry(info source.Info, extra source.Extra) repo.Entry {
 	e := repo.Entry{

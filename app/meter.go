@@ -31,6 +31,7 @@ type meter struct {
 	rate     float64 // bytes a second, smoothed over about 30 s
 	lastAt   time.Time
 	lastSeen int64
+	told     Progress
 }
 
 const tellEvery = 100 * time.Millisecond
@@ -93,11 +94,15 @@ func (m *meter) progress(now time.Time) Progress {
 	if path := m.current.Load(); path != nil {
 		p.Current = *path
 	}
+	// A file that is read once more, as it changed meanwhile, does not take back what was
+	// told.
+	p.Files, p.Bytes = max(p.Files, m.told.Files), max(p.Bytes, m.told.Bytes)
 	// What was counted ahead may be outgrown by what is met.
 	p.TotalFiles, p.TotalBytes = max(p.TotalFiles, p.Files), max(p.TotalBytes, p.Bytes)
 	m.measure(now, p.Bytes)
 	p.Rate = m.rate
 	p.Left, p.LeftMax = m.left(now, p)
+	m.told = p
 	return p
 }
 

@@ -29,6 +29,7 @@ const readBuffer = 8 << 20
 func (b *backup) read(ctx context.Context) error {
 	r := &reader{backup: b, ctx: ctx, bundle: b.writer.NewBundle(), buf: make([]byte, readBuffer)}
 	var failed error
+	var told int64
 	for job := range b.jobs {
 		for i := range job.files {
 			if failed == nil && ctx.Err() == nil {
@@ -37,20 +38,25 @@ func (b *backup) read(ctx context.Context) error {
 			job.batch.pending.Done()
 		}
 		job.dir.release()
+		b.addNew(r.bundle, &told)
 	}
 	if failed != nil || ctx.Err() != nil {
 		return failed
 	}
-	b.addNew(r.bundle)
 	return r.bundle.Flush()
 }
 
-// addNew counts what a bundle has stored. It counts before the flush: the chunks
-// have been named by then.
-func (b *backup) addNew(bundle *repo.Bundle) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.sealed += bundle.NewBytes
+// addNew counts what a bundle was given since told that the place did not have.
+func (b *backup) addNew(bundle *repo.Bundle, told *int64) {
+	b.meter.newBytes.Add(bundle.NewBytes - *told)
+	*told = bundle.NewBytes
+}
+
+// aboutToRead is where tests change a file behind the reader's back.
+func (b *backup) aboutToRead(path string) {
+	if b.options.hooks.read != nil {
+		b.options.hooks.read(path)
+	}
 }
 
 // file reads one file into its item. Only trouble with storing is an error.
@@ -62,9 +68,9 @@ func (r *reader) file(job *readJob, f *fileJob) error {
 	r.meter.at(path)
 	var err error
 	if f.info.Size < repo.SmallChunk {
-		err = r.small(job.dir.Dir, f)
+		err = r.small(job.dir.Dir, f, path)
 	} else {
-		err = r.large(job.dir.Dir, f)
+		err = r.large(job.dir.Dir, f, path)
 	}
 	var trouble *source.Error
 	switch e := &f.item.entry; {
@@ -73,16 +79,27 @@ func (r *reader) file(job *readJob, f *fileJob) error {
 		r.problem(ProblemVanished, path, source.Reason(err))
 	case errors.As(err, &trouble) || isSourceError(err):
 		*e = newEntry(f.info, source.Extra{})
+		e.Name = f.item.entry.Name
 		e.State, e.Reason = repo.StateUnreadable, source.Reason(err)
-		r.problem(ProblemUnreadable, path, e.Reason)
+		r.tell(e, path)
 	case err != nil:
 		return err
-	case e.State == repo.StateChanged:
-		r.problem(ProblemChanged, path, "changed while it was read")
-	case e.State == repo.StatePartly:
-		r.problem(ProblemPartly, path, e.Reason)
+	default:
+		r.tell(e, path)
 	}
 	return nil
+}
+
+// tell names what is not as it should be of a file that is stored.
+func (b *backup) tell(e *repo.Entry, path string) {
+	switch e.State {
+	case repo.StateChanged:
+		b.problem(ProblemChanged, path, "changed while it was read")
+	case repo.StatePartly:
+		b.problem(ProblemPartly, path, e.Reason)
+	case repo.StateUnreadable:
+		b.problem(ProblemUnreadable, path, e.Reason)
+	}
 }
 
 func isSourceError(err error) bool {
@@ -97,12 +114,13 @@ func isSourceError(err error) bool {
 
 // small reads a file that is one chunk. One that changes meanwhile is read once
 // more, and then kept as it is and marked.
-func (r *reader) small(dir *source.Dir, f *fileJob) error {
+func (r *reader) small(dir *source.Dir, f *fileJob, path string) error {
 	before := f.info
 	for again := false; ; again = true {
 		if before.Size >= repo.SmallChunk {
-			return r.large(dir, f)
+			return r.large(dir, f, path)
 		}
+		r.aboutToRead(path)
 		n, after, err := source.ReadSmall(dir, before.Name, before, r.buf[:before.Size+1])
 		if err != nil {
 			return err
@@ -113,13 +131,12 @@ func (r *reader) small(dir *source.Dir, f *fileJob) error {
 			before.Name = f.info.Name
 			continue
 		}
-		after.Name = f.item.entry.Name
-		extra, err := dir.Extra(before)
+		extra, err := dir.Extra(after)
 		if err != nil {
 			return err
 		}
-		e := newEntry(after, extra)
-		e.Size = int64(n)
+		e := r.newEntry(after, extra, path)
+		e.Name, e.Size = f.item.entry.Name, int64(n)
 		if changed {
 			e.State = repo.StateChanged
 		}
@@ -137,9 +154,9 @@ func (r *reader) small(dir *source.Dir, f *fileJob) error {
 }
 
 // large reads a file of several chunks, or with holes.
-func (r *reader) large(dir *source.Dir, f *fileJob) error {
+func (r *reader) large(dir *source.Dir, f *fileJob, path string) error {
 	for again := false; ; again = true {
-		e, changed, err := r.largeOnce(dir, f)
+		e, changed, err := r.largeOnce(dir, f, path)
 		if err != nil {
 			return err
 		}
@@ -156,19 +173,20 @@ func (r *reader) large(dir *source.Dir, f *fileJob) error {
 	}
 }
 
-func (r *reader) largeOnce(dir *source.Dir, f *fileJob) (e repo.Entry, changed bool, err error) {
+func (r *reader) largeOnce(dir *source.Dir, f *fileJob, path string) (e repo.Entry, changed bool, err error) {
 	file, err := dir.OpenFile(f.info.Name)
 	if err != nil {
 		return e, false, err
 	}
 	defer file.Close()
 	info := file.Info()
-	info.Name = f.item.entry.Name
 	extra, err := file.Extra()
 	if err != nil {
 		return e, false, err
 	}
-	e = newEntry(info, extra)
+	e = r.newEntry(info, extra, path)
+	e.Name = f.item.entry.Name
+	r.aboutToRead(path)
 	s := &stream{reader: r, file: file, entry: &e}
 	if err := s.run(); err != nil {
 		return e, false, err
@@ -204,9 +222,6 @@ func (s *stream) run() error {
 	}
 	for _, p := range s.parts {
 		s.entry.Content.IDs = append(s.entry.Content.IDs, p.ids...)
-	}
-	if s.entry.Size == 0 {
-		s.entry.Holes, s.entry.Unreadable = nil, nil
 	}
 	return context.Cause(s.ctx)
 }
@@ -396,6 +411,7 @@ type chunkJob struct {
 func (b *backup) seal(ctx context.Context) error {
 	bundle := b.writer.NewBundle()
 	var failed error
+	var told int64
 	for job := range b.chunks {
 		if failed == nil && ctx.Err() == nil {
 			if failed = job.put(bundle); failed != nil {
@@ -404,12 +420,12 @@ func (b *backup) seal(ctx context.Context) error {
 		}
 		b.buffers <- job.buf
 		job.buf = nil
+		b.addNew(bundle, &told)
 		job.work.Done()
 	}
 	if failed != nil || ctx.Err() != nil {
 		return failed
 	}
-	b.addNew(bundle)
 	return bundle.Flush()
 }
 

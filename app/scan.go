@@ -25,9 +25,10 @@ const (
 type item struct {
 	kind  int
 	entry repo.Entry
-	path  string // of an itemEnter: of the folder, for the journal
+	path  string // of an itemEnter, the folder's, for the journal; of a hard link, its own
 	news  news
 	drop  bool  // it vanished
+	noted bool  // the journal has it already
 	first *item // the hard link whose content this one shares
 }
 
@@ -92,7 +93,7 @@ type fileID struct{ device, inode uint64 }
 type prior struct {
 	content repo.Content
 	started int64                 // when that backup began, seconds
-	files   map[string]repo.Entry // of an interrupted backup
+	files   map[string]repo.Entry // that an interrupted backup stored
 	since   int64                 // when that one began
 }
 
@@ -280,8 +281,10 @@ func (s *scanner) source(path, name string, old *repo.Entry, p prior) error {
 		s.problem(ProblemUnreadable, path, reason)
 		return nil
 	}
-	if d, err := source.OpenDir(path); err == nil && info.Type == source.TypeSymlink {
-		return s.linkedSource(d, path, name, old, p)
+	if info.Type == source.TypeSymlink {
+		if d, err := source.OpenDir(path); err == nil {
+			return s.linkedSource(d, path, name, old, p)
+		}
 	}
 	info.Name = name
 	err = s.entry(dir, filepath.Dir(path), info, old, p, 0)
@@ -297,7 +300,7 @@ func (s *scanner) linkedSource(d *source.Dir, path, name string, old *repo.Entry
 		s.problem(ProblemUnreadable, path, source.Reason(err))
 		return nil
 	}
-	e := newEntry(d.Info(), extra)
+	e := s.newEntry(d.Info(), extra, path)
 	e.Name = name
 	return s.enter(d, path, e, old, p, 0)
 }
@@ -325,7 +328,9 @@ func (s *scanner) folder(dir *sharedDir, path string, p prior, depth int) error 
 		}
 		info, err := dir.Lstat(name)
 		if err != nil {
-			s.problem(ProblemVanished, join(path, name), source.Reason(err))
+			if err := s.missed(join(path, name), name, err); err != nil {
+				return err
+			}
 			continue
 		}
 		if s.rules.Excluded(join(path, name), info.Type == source.TypeDir) {
@@ -370,18 +375,29 @@ func (s *scanner) entry(dir *sharedDir, path string, info source.Info, old *repo
 	return nil
 }
 
+// missed names what was in a folder's list and could not be looked at. What is still
+// there stands in the snapshot as unreadable, so that its last good version is easy to
+// find; of what kind it is, nobody knows.
+func (s *scanner) missed(path, name string, err error) error {
+	if errors.Is(err, source.ErrVanished) {
+		s.problem(ProblemVanished, path, source.Reason(err))
+		return nil
+	}
+	e := repo.Entry{Name: name, Type: repo.TypeFile, State: repo.StateUnreadable, Reason: source.Reason(err)}
+	s.tell(&e, path)
+	return s.put(item{entry: e})
+}
+
 func (s *scanner) symlink(dir *sharedDir, path string, info source.Info) error {
 	link, err := dir.ReadLink(info.Name)
 	if err != nil {
-		s.problem(ProblemVanished, path, source.Reason(err))
-		return nil
+		return s.missed(path, info.Name, err)
 	}
 	extra, err := dir.Extra(info)
 	if err != nil {
-		s.problem(ProblemVanished, path, source.Reason(err))
-		return nil
+		return s.missed(path, info.Name, err)
 	}
-	e := newEntry(info, extra)
+	e := s.newEntry(info, extra, path)
 	e.Link = link
 	return s.put(item{entry: e})
 }
@@ -393,14 +409,16 @@ func (s *scanner) subfolder(dir *sharedDir, path string, info source.Info, old *
 	}
 	extra, err := dir.Extra(info)
 	if err != nil {
-		s.problem(ProblemVanished, path, source.Reason(err))
-		return nil
+		return s.missed(path, info.Name, err)
 	}
-	e := newEntry(info, extra)
+	e := s.newEntry(info, extra, path)
 	d, err := dir.OpenDir(info.Name)
+	if errors.Is(err, source.ErrVanished) {
+		return s.missed(path, info.Name, err)
+	}
 	if err != nil {
-		s.problem(ProblemUnreadable, path, source.Reason(err))
 		e.State, e.Reason = repo.StateUnreadable, source.Reason(err)
+		s.tell(&e, path)
 		return errors.Join(s.put(item{kind: itemEnter, entry: e, path: path}), s.put(item{kind: itemLeave}))
 	}
 	if s.own(d.Info()) || source.SkipMount(d, dir.Info()) {
@@ -442,16 +460,10 @@ func below(p prior, old *repo.Entry) prior {
 	return prior{content: old.Content, started: p.started}
 }
 
-// journalPast puts what an interrupted backup knew of a folder before what the
-// snapshot knows.
+// journalPast puts what an interrupted backup stored of a folder beside what the
+// snapshot has.
 func (s *scanner) journalPast(path string, p prior) prior {
-	past := s.journal.past
-	if content, ok := past.folders[path]; ok {
-		if known, _ := s.session.repo.Known(s.ctx, content); known {
-			return prior{content: content, started: past.started.Sec}
-		}
-	}
-	p.files, p.since = past.files[path], past.started.Sec
+	p.files, p.since = s.journal.files(path), s.journal.past.started.Sec
 	return p
 }
 
@@ -463,7 +475,7 @@ func (s *scanner) file(dir *sharedDir, path string, info source.Info, old *repo.
 	}
 	if done, ok := p.files[info.Name]; ok && s.unchanged(&info, &done, p.since) {
 		s.meter.file(info.Size)
-		return s.put(item{entry: done, news: news})
+		return s.put(item{entry: done, news: news, noted: true})
 	}
 	if old != nil && s.unchanged(&info, old, p.started) {
 		s.meter.file(info.Size)
@@ -485,12 +497,12 @@ func (s *scanner) file(dir *sharedDir, path string, info source.Info, old *repo.
 
 // link puts another name of a file that is being read already.
 func (s *scanner) link(dir *sharedDir, path string, info source.Info, it item) error {
+	it.path = join(path, info.Name)
 	extra, err := dir.Extra(info)
 	if err != nil {
-		s.problem(ProblemVanished, join(path, info.Name), source.Reason(err))
-		return nil
+		return s.missed(it.path, info.Name, err)
 	}
-	it.entry = newEntry(info, extra)
+	it.entry = newEntry(info, extra) // what it could not say was told of the first name
 	s.meter.file(info.Size)
 	return s.put(it)
 }
