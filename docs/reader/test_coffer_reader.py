@@ -292,6 +292,80 @@ class ByHand(Case):
         self.assertIn(name + ": the padding is not", run("check", self.repo, "--key-file", self.key_file)[2])
 
 
+class Sample(Case):
+    """docs/testdata/sample-v1 was written once and never changes: format 1 stays readable for ever."""
+
+    def setUp(self):
+        super().setUp()
+        self.sample, self.key_file = TESTDATA / "sample-v1", TESTDATA / "sample-v1.key"
+        self.expected = json.loads((TESTDATA / "sample-v1.expected.json").read_text())
+        self.assertEqual(len(self.expected["Snapshots"]), 3)
+
+    def test_heads_and_snapshots(self):
+        repo = reader.Repository(self.sample, bytes.fromhex(self.expected["RootKey"]))
+        self.assertEqual(repo.damaged, {})
+        heads = [{"Name": n[5:], "Generation": h[1], "MadeAt": h[2], "Computer": h[3], "OS": h[4]} for n, h in repo.heads.items()]
+        self.assertEqual(heads, [{k: v for k, v in h.items() if k not in ("Vault", "Passphrase")} for h in self.expected["Heads"]])
+        for want in self.expected["Snapshots"]:
+            s = repo.snapshots["snap-" + want["Name"]]
+            got = {"Name": want["Name"], "Started": s[1], "Ended": s[2], "Device": s[3].hex(), "Computer": s[4], "OS": s[5], "User": s[6],
+                   "Sources": [base64.b64encode(p).decode() for p in s[7]], "Files": s[10], "Folders": s[11], "Bytes": s[12],
+                   "Unreadable": s[13], "Sequence": s[14], "Tool": s[17], "Exclude": s.get(18, [])}
+            got |= {"Previous": s[15].hex()} if 15 in s else {}
+            got |= {"Seen": [[d.hex(), str(n), name.hex()] for d, n, name in s[16]]} if 16 in s else {}
+            self.assertEqual(got, {k: v for k, v in want.items() if k != "Entries"})
+
+    def test_every_field_of_every_entry(self):
+        repo, seen = reader.Repository(self.sample, bytes.fromhex(self.expected["RootKey"])), 0
+        for want in self.expected["Snapshots"]:
+            bad = {}
+            got = [self.fields(path, e) for path, e in repo.walk(repo.snapshots["snap-" + want["Name"]], bad)]
+            self.assertEqual(bad, {})
+            for a, b in zip(sorted(got, key=lambda e: e["path_base64"]), sorted(want["Entries"], key=lambda e: e["path_base64"]), strict=True):
+                self.assertEqual(a, {k: v for k, v in b.items() if k not in ("path", "sha256")})
+                seen += 1
+        self.assertGreater(seen, 600)
+
+    @staticmethod
+    def fields(path, e):
+        """An entry in the words of sample-v1.expected.json."""
+        b64 = lambda data: base64.b64encode(data).decode()
+        names = {3: "mode", 4: "mtime", 5: "ctime", 6: "inode", 7: "uid", 8: "gid", 11: "size", 13: "depth", 14: "holes", 16: "device",
+                 18: "state", 19: "reason", 20: "unreadable", 21: "windows_attributes", 22: "flags", 23: "btime"}
+        out = {names[k]: v for k, v in e.items() if k in names}
+        out |= {"path_base64": b64(path), "type": ("file", "folder", "symlink")[e[2]]}
+        out |= {word: e[k].decode() for k, word in ((9, "user"), (10, "group")) if k in e}
+        out |= {"chunks": len(e[12]) // 32} if 12 in e else {}
+        out |= {"link_base64": b64(e[15])} if 15 in e else {}
+        out |= {"xattrs_base64": [[b64(n), b64(v)] for n, v in e[17]]} if 17 in e else {}
+        return out
+
+    def test_list_and_extract(self):
+        for want in self.expected["Snapshots"]:
+            with self.subTest(want["Name"]):
+                args = [self.sample, "--key-file", self.key_file, "--snapshot", want["Name"][:12]]
+                status, out, err = run("list", *args)
+                self.assertEqual((status, err, len(out.splitlines())), (0, "", len(want["Entries"])))
+                dest = self.tmp / want["Name"]
+                self.assertEqual(run("extract", args[0], dest, *args[1:])[::2], (0, ""))
+                files = 0
+                for e in want["Entries"]:
+                    path = pathlib.Path(os.fsdecode(os.fsencode(dest) + base64.b64decode(e["path_base64"])))
+                    st = path.lstat()
+                    self.assertEqual(st.st_mtime_ns, e["mtime"][0] * 10**9 + e["mtime"][1], path)
+                    if e["type"] == "symlink":
+                        self.assertEqual(os.fsencode(os.readlink(path)), base64.b64decode(e["link_base64"]))
+                        continue
+                    self.assertEqual(stat.S_IMODE(st.st_mode), e["mode"], path)
+                    if "sha256" in e:
+                        files += 1
+                        self.assertEqual(hashlib.sha256(path.read_bytes()).hexdigest(), e["sha256"], path)
+                self.assertGreater(files, 1)
+
+    def test_check(self):
+        self.assertEqual(run("check", self.sample, "--key-file", self.key_file)[::2], (0, ""))
+
+
 def tree(folder):
     """What a folder holds, to compare: path below it -> what it is."""
     found = {}
