@@ -58,7 +58,7 @@ func (b *Bundle) Put(chunk []byte) (crypto.ChunkID, error) {
 	}
 	b.raw = append(b.raw, chunk...)
 	b.chunks = append(b.chunks, entry)
-	if len(b.raw) >= segmentTarget {
+	if len(b.raw) >= segmentTarget || len(b.chunks) >= segmentChunks {
 		return id, b.Flush()
 	}
 	return id, nil

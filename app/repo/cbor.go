@@ -94,8 +94,9 @@ func (m *mapWriter) end() []byte {
 // A decoder reads deterministic CBOR and nothing else. After the first fault it
 // gives zero values and keeps failed true, so callers check once.
 type decoder struct {
-	b      []byte
-	failed bool
+	b           []byte
+	failed      bool
+	user, group string // of the last entry: most entries have the same
 }
 
 func (d *decoder) fail() { d.failed, d.b = true, nil }
@@ -222,22 +223,45 @@ func (d *decoder) tuple(n int) {
 // fields reads a map and calls field for each key, ascending; field reads the
 // value, and reports false for a key that it does not know.
 func (d *decoder) fields(field func(key uint64) bool) (seen uint64) {
+	m := d.openMap()
+	for key, ok := d.next(&m); ok; key, ok = d.next(&m) {
+		if !field(key) {
+			d.fail()
+		}
+	}
+	return m.seen
+}
+
+// A mapReader is where a decoder is in a map. Entries are read with it, as a closure for
+// each would cost more than the entry.
+type mapReader struct {
+	left uint64 // pairs to come
+	min  uint64 // least key that may come
+	seen uint64 // set of keys so far
+}
+
+func (d *decoder) openMap() mapReader {
 	n := d.head(cborMap)
 	if n > 63 {
 		d.fail()
-		return 0
+		n = 0
 	}
-	next := uint64(0)
-	for range n {
-		key := d.uint(63)
-		if d.failed || key < next || !field(key) {
-			d.fail()
-			return 0
-		}
-		next = key + 1
-		seen |= 1 << key
+	return mapReader{left: n}
+}
+
+// next reads the next key. It reports false at the end and after a fault.
+func (d *decoder) next(m *mapReader) (key uint64, ok bool) {
+	if m.left == 0 || d.failed {
+		return 0, false
 	}
-	return seen
+	key = d.uint(63)
+	if d.failed || key < m.min {
+		d.fail()
+		return 0, false
+	}
+	m.left, m.min = m.left-1, key+1
+	m.seen |= 1 << key
+	return key, true
 }
 
 // done reports a fault, or bytes that are left over.

@@ -70,10 +70,14 @@ type Folder struct {
 // NewFolder returns an empty folder.
 func (b *Bundle) NewFolder() *Folder { return &Folder{b: b} }
 
-// Add appends an entry; names ascend.
+// Add appends an entry; names ascend. What a reader would refuse (Entry.Check) is not
+// added.
 func (f *Folder) Add(e *Entry) error {
-	if !ValidName(e.Name) || e.Name <= f.last {
-		return fmt.Errorf("add entry to folder: %w", errFormat)
+	if err := e.Check(); err != nil {
+		return fmt.Errorf("add entry to folder: %w", err)
+	}
+	if e.Name <= f.last {
+		return fmt.Errorf("add entry to folder: names do not ascend: %w", errFormat)
 	}
 	f.last = e.Name
 	f.page = e.append(f.page)

@@ -2,7 +2,10 @@ package repo
 
 import (
 	"bytes"
+	"fmt"
+	"math"
 	"strings"
+	"unicode/utf8"
 
 	"coffer/crypto"
 )
@@ -184,46 +187,52 @@ func (m *mapWriter) optXattrs(xs []Xattr) {
 	}
 }
 
-// entry reads one entry. A parser that accepts only what append writes needs no
-// second opinion: tests hold the two against each other.
-func (d *decoder) entry() (e Entry) {
-	seen := d.fields(func(key uint64) bool {
-		switch key {
-		case keyName:
-			e.Name = string(d.bytes(maxName))
-		case keyType:
-			e.Type = Type(d.uint(uint64(TypeSymlink)))
-		case keyMode:
-			e.Mode = uint32(d.uint(0o7777))
-		case keyModTime:
-			e.ModTime = d.time()
-		case keyChangeTime:
-			e.ChangeTime = d.optTime()
-		case keyInode:
-			e.Inode = d.optUint(1<<64 - 1)
-		case keyUID:
-			e.UID = uint32(d.uint(1<<32 - 1))
-		case keyGID:
-			e.GID = uint32(d.uint(1<<32 - 1))
-		case keyUser:
-			e.User = d.optBytes(maxName)
-		case keyGroup:
-			e.Group = d.optBytes(maxName)
-		case keySize:
-			e.Size = d.size()
-		case keyIDs:
-			e.Content.IDs = d.ids()
-		case keyDepth:
-			e.Content.Depth = int(d.optUint(maxDepth))
-		default:
-			return d.rareField(key, &e)
+// entry reads one entry into e, which is empty. A parser that accepts only what append
+// writes needs no second opinion: tests hold the two against each other.
+func (d *decoder) entry(e *Entry) {
+	m := d.openMap()
+	for key, ok := d.next(&m); ok; key, ok = d.next(&m) {
+		if !d.field(key, e) {
+			d.fail()
 		}
-		return true
-	})
-	if !d.failed && !e.valid(seen) {
+	}
+	if !d.failed && (m.seen&required[e.Type] != required[e.Type] || m.seen&^permitted[e.Type] != 0 || !e.coherent()) {
 		d.fail()
 	}
-	return e
+}
+
+func (d *decoder) field(key uint64, e *Entry) bool {
+	switch key {
+	case keyName:
+		e.Name = string(d.bytes(maxName))
+	case keyType:
+		e.Type = Type(d.uint(uint64(TypeSymlink)))
+	case keyMode:
+		e.Mode = uint32(d.uint(maxMode))
+	case keyModTime:
+		e.ModTime = d.time()
+	case keyChangeTime:
+		e.ChangeTime = d.optTime()
+	case keyInode:
+		e.Inode = d.optUint(1<<64 - 1)
+	case keyUID:
+		e.UID = uint32(d.uint(1<<32 - 1))
+	case keyGID:
+		e.GID = uint32(d.uint(1<<32 - 1))
+	case keyUser:
+		e.User = d.repeated(&d.user)
+	case keyGroup:
+		e.Group = d.repeated(&d.group)
+	case keySize:
+		e.Size = d.size()
+	case keyIDs:
+		e.Content.IDs = d.ids()
+	case keyDepth:
+		e.Content.Depth = int(d.optUint(maxDepth))
+	default:
+		return d.rareField(key, e)
+	}
+	return true
 }
 
 func (d *decoder) rareField(key uint64, e *Entry) bool {
@@ -259,7 +268,7 @@ func (d *decoder) rareField(key uint64, e *Entry) bool {
 func (d *decoder) time() (t Time) {
 	d.tuple(2)
 	t.Sec = d.int()
-	t.Nsec = uint32(d.uint(999_999_999))
+	t.Nsec = uint32(d.uint(maxNsec))
 	return t
 }
 
@@ -280,12 +289,16 @@ func (d *decoder) optUint(limit uint64) uint64 {
 	return n
 }
 
-func (d *decoder) optBytes(limit int) string {
-	s := string(d.bytes(limit))
-	if s == "" {
+// repeated reads a string that is seldom another than last, which it shares then.
+func (d *decoder) repeated(last *string) string {
+	b := d.bytes(maxName)
+	if len(b) == 0 {
 		d.fail()
 	}
-	return s
+	if string(b) != *last {
+		*last = string(b)
+	}
+	return *last
 }
 
 // ids reads joined chunk ids, at least one.
@@ -313,42 +326,55 @@ func splitIDs(joined []byte) ([]crypto.ChunkID, error) {
 func (d *decoder) ranges() []Range {
 	n := d.array(maxHoles)
 	rs := make([]Range, 0, n)
-	last := int64(-1)
 	for range n {
 		d.tuple(2)
-		r := Range{d.size(), d.size()}
-		if d.failed || r.Offset <= last || r.Length == 0 || r.Length > 1<<63-1-r.Offset {
-			d.fail()
-			return nil
-		}
-		last = r.Offset + r.Length
-		rs = append(rs, r)
+		rs = append(rs, Range{d.size(), d.size()})
 	}
-	if len(rs) == 0 {
+	if len(rs) == 0 || !apart(rs) {
 		d.fail()
 	}
 	return rs
 }
 
+// apart reports whether ranges ascend and do not touch.
+func apart(rs []Range) bool {
+	last := int64(-1)
+	for _, r := range rs {
+		if r.Offset <= last || r.Length <= 0 || r.Length > math.MaxInt64-r.Offset {
+			return false
+		}
+		last = r.Offset + r.Length
+	}
+	return true
+}
+
 func (d *decoder) xattrs() []Xattr {
 	n := d.array(maxXattrs)
 	xs := make([]Xattr, 0, min(n, 64))
-	total := 0
 	for range n {
 		d.tuple(2)
-		x := Xattr{string(d.bytes(maxName)), string(d.bytes(maxXattrs))}
-		total += len(x.Name) + len(x.Value)
-		sorted := len(xs) == 0 || xs[len(xs)-1].Name < x.Name
-		if d.failed || x.Name == "" || !sorted || total > maxXattrs {
-			d.fail()
+		xs = append(xs, Xattr{string(d.bytes(maxName)), string(d.bytes(maxXattrs))})
+		if d.failed {
 			return nil
 		}
-		xs = append(xs, x)
 	}
-	if len(xs) == 0 {
+	if len(xs) == 0 || !validXattrs(xs) {
 		d.fail()
 	}
 	return xs
+}
+
+// validXattrs reports whether attributes ascend by name and are not too large.
+func validXattrs(xs []Xattr) bool {
+	total, last := 0, ""
+	for _, x := range xs {
+		total += len(x.Name) + len(x.Value)
+		if x.Name <= last || len(x.Name) > maxName || total > maxXattrs {
+			return false
+		}
+		last = x.Name
+	}
+	return true
 }
 
 var (
@@ -366,11 +392,8 @@ var (
 	}
 )
 
-// valid reports whether what was read holds together; seen are the keys.
-func (e *Entry) valid(seen uint64) bool {
-	if seen&required[e.Type] != required[e.Type] || seen&^permitted[e.Type] != 0 {
-		return false
-	}
+// coherent reports whether the fields of an entry hold together.
+func (e *Entry) coherent() bool {
 	if !ValidName(e.Name) || e.Content.Depth > 0 && len(e.Content.IDs) == 0 {
 		return false
 	}
@@ -384,6 +407,35 @@ func (e *Entry) valid(seen uint64) bool {
 		return false
 	}
 	return within(e.Unreadable, e.Holes)
+}
+
+// Check reports why a reader would refuse the entry, or nil: one entry that does not parse
+// takes its whole page of a folder with it. Folder.Add refuses such an entry; who would
+// rather store less of it asks before.
+func (e *Entry) Check() error {
+	switch {
+	case e.Type > TypeSymlink || e.Mode > maxMode:
+		return fmt.Errorf("type or mode: %w", errFormat)
+	case max(e.ModTime.Nsec, e.ChangeTime.Nsec, e.BirthTime.Nsec) > maxNsec:
+		return fmt.Errorf("time: %w", errFormat)
+	case max(len(e.User), len(e.Group), len(e.Reason)) > maxName || !utf8.ValidString(e.Reason):
+		return fmt.Errorf("user, group or reason: %w", errFormat)
+	case e.State > StateUnreadable || e.Content.Depth < 0 || e.Content.Depth > maxDepth || len(e.Content.IDs)*len(crypto.ChunkID{}) > maxChunk:
+		return fmt.Errorf("state or content: %w", errFormat)
+	case max(len(e.Holes), len(e.Unreadable)) > maxHoles || !apart(e.Holes) || !apart(e.Unreadable):
+		return fmt.Errorf("holes: %w", errFormat)
+	case !validXattrs(e.Xattrs):
+		return fmt.Errorf("extended attributes: %w", errFormat)
+	case len(e.Link) > maxLink || e.Type != TypeSymlink && e.Link != "":
+		return fmt.Errorf("link target: %w", errFormat)
+	case e.Type != TypeFile && (e.Size != 0 || e.Device != 0 || len(e.Holes) > 0) || e.Size < 0:
+		return fmt.Errorf("size, device or holes: %w", errFormat)
+	case e.Type == TypeSymlink && (e.State != StateOK || len(e.Content.IDs) > 0):
+		return fmt.Errorf("state or content of a link: %w", errFormat)
+	case !e.coherent():
+		return fmt.Errorf("fields that contradict each other: %w", errFormat)
+	}
+	return nil
 }
 
 // within reports whether each range of inner lies in one of outer.
@@ -420,12 +472,12 @@ func parsePage(page []byte, after string) ([]Entry, error) {
 	n := d.array(maxChunk)
 	entries := make([]Entry, 0, min(n, 1<<10))
 	for range n {
-		e := d.entry()
-		if d.failed || e.Name <= after {
+		entries = append(entries, Entry{})
+		e := &entries[len(entries)-1]
+		if d.entry(e); d.failed || e.Name <= after {
 			return nil, errFormat
 		}
 		after = e.Name
-		entries = append(entries, e)
 	}
 	if len(entries) == 0 {
 		return nil, errFormat
@@ -447,6 +499,10 @@ func (e *Entry) AppendCBOR(b []byte) []byte { return e.append(b) }
 // ParseEntry reads one entry, and nothing after it.
 func ParseEntry(b []byte) (Entry, error) {
 	d := decoder{b: b}
-	e := d.entry()
-	return e, d.done()
+	var e Entry
+	d.entry(&e)
+	if err := d.done(); err != nil {
+		return Entry{}, err
+	}
+	return e, nil
 }

@@ -49,7 +49,7 @@ func parseIndex(body []byte) ([]storedPack, error) {
 		size := binary.BigEndian.Uint64(r.take(8))
 		p.size, p.segments = int64(size), r.table()
 		ascending := len(packs) == 0 || bytes.Compare(packs[len(packs)-1].name[:], p.name[:]) < 0
-		if r.failed || !ascending || size > maxPack || segmentsEnd(p.segments) > int(size)-trailerSize {
+		if r.failed || !ascending || size > maxPack || segmentsEnd(p.segments) > int64(size)-trailerSize {
 			return nil, errFormat
 		}
 		packs = append(packs, p)
@@ -92,8 +92,15 @@ type location struct {
 	length  uint32
 }
 
-// claimed is the pack of a chunk that a writer is about to store.
-const claimed = ^uint32(0)
+// Packs of chunks that are in no pack.
+const (
+	claimed = ^uint32(0) - iota // a writer is about to store it
+	dropped                     // the writer that claimed it gave up
+)
+
+// maxCopies bounds how many places are remembered for one chunk: two devices may store
+// the same one, and a third place helps nobody.
+const maxCopies = 3
 
 // A chunkTable is the set of known chunks: 48 bytes each and 4 to 8 for the
 // slots, a third of what a Go map takes. It is split in shards, by the first
@@ -103,7 +110,8 @@ type chunkTable struct{ shards [64]chunkShard }
 type chunkShard struct {
 	mu      sync.Mutex
 	entries []tableEntry
-	slots   []uint32 // 1 + position in entries; 0 is free. Length is a power of two
+	slots   []uint32                      // 1 + position in entries; 0 is free. Length is a power of two
+	copies  map[crypto.ChunkID][]location // further places of few chunks
 }
 
 type tableEntry struct {
@@ -117,14 +125,52 @@ func (t *chunkTable) claim(id crypto.ChunkID) (known bool) {
 	s := t.shard(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.find(id) != nil {
-		return true
+	e := s.find(id)
+	if e == nil {
+		s.insert(tableEntry{id, location{pack: claimed}})
+		return false
 	}
-	s.insert(tableEntry{id, location{pack: claimed}})
-	return false
+	if e.pack == dropped {
+		e.pack = claimed
+		return false
+	}
+	return true
 }
 
-// set records where a chunk lies. The first place stays.
+// drop gives up all claims: what a writer that was cut off did not store is not stored,
+// and the next one must not skip it.
+func (t *chunkTable) drop() {
+	t.all(func(e *tableEntry) {
+		if e.pack == claimed {
+			e.pack = dropped
+		}
+	})
+}
+
+// claims returns how many chunks are claimed and not stored.
+func (t *chunkTable) claims() (n int) {
+	t.all(func(e *tableEntry) {
+		if e.pack == claimed {
+			n++
+		}
+	})
+	return n
+}
+
+// all calls fn for the first place of every chunk.
+func (t *chunkTable) all(fn func(*tableEntry)) {
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		for j := range s.entries {
+			fn(&s.entries[j])
+		}
+		s.mu.Unlock()
+	}
+}
+
+// set records where a chunk lies. The first place stays the first, others are kept for
+// when it turns out to be damaged.
 func (t *chunkTable) set(id crypto.ChunkID, at location) {
 	s := t.shard(id)
 	s.mu.Lock()
@@ -132,8 +178,13 @@ func (t *chunkTable) set(id crypto.ChunkID, at location) {
 	switch e := s.find(id); {
 	case e == nil:
 		s.insert(tableEntry{id, at})
-	case e.pack == claimed:
+	case e.pack >= dropped:
 		e.location = at
+	case e.location != at && len(s.copies[id]) < maxCopies-1:
+		if s.copies == nil {
+			s.copies = map[crypto.ChunkID][]location{}
+		}
+		s.copies[id] = append(s.copies[id], at)
 	}
 }
 
@@ -143,19 +194,28 @@ func (t *chunkTable) get(id crypto.ChunkID) (location, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.find(id)
-	if e == nil || e.pack == claimed {
+	if e == nil || e.pack >= dropped {
 		return location{}, false
 	}
 	return e.location, true
 }
 
-// move points a chunk at another copy of it.
-func (t *chunkTable) move(id crypto.ChunkID, at location) {
+// copies returns the further places of a chunk.
+func (t *chunkTable) copies(id crypto.ChunkID) []location {
 	s := t.shard(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e := s.find(id); e != nil {
-		e.location = at
+	return slices.Clone(s.copies[id])
+}
+
+// prefer makes at, one of copies, the first place of a chunk.
+func (t *chunkTable) prefer(id crypto.ChunkID, at location) {
+	s := t.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.find(id)
+	if i := slices.Index(s.copies[id], at); e != nil && i >= 0 {
+		s.copies[id][i], e.location = e.location, at
 	}
 }
 

@@ -16,6 +16,8 @@ const (
 	maxLink     = 64 << 10
 	maxHoles    = 1024
 	maxXattrs   = 1 << 20
+	maxMode     = 0o7777
+	maxNsec     = 999_999_999
 
 	// MaxFolders is how deep folders may be nested.
 	MaxFolders = 4096
@@ -28,6 +30,12 @@ const (
 
 	segmentTarget = 1 << 20
 	packTarget    = 16 << 20
+
+	// A chunk of a few bytes takes 36 in the table of its pack and again in an
+	// index. Without these, a folder of a million tiny files would make a pack
+	// and an index that no reader takes.
+	segmentChunks = 16 << 10
+	tableTarget   = 8 << 20
 )
 
 // What can be wrong with a repository.

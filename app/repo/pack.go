@@ -41,7 +41,7 @@ func parseName(kind, object string) (n Name, ok bool) {
 		return n, false
 	}
 	_, err := hex.Decode(n[:], []byte(digits))
-	return n, err == nil
+	return n, err == nil && n.String() == digits // upper case is another name at most places
 }
 
 func cutKind(kind, object string) (digits string, ok bool) {
@@ -63,6 +63,7 @@ type packBuilder struct {
 	sealer   *crypto.Sealer
 	opener   *crypto.Opener
 	segments []segmentEntry
+	table    int    // bytes of the pack table so far
 	check    []byte // a segment opened again, to compare
 }
 
@@ -75,7 +76,13 @@ func (p *packBuilder) start(keys *crypto.Keys, target int) {
 	p.opener = p.sealer.Opener()
 	header := p.sealer.Header()
 	p.buf = append(p.buf[:0], header[:]...)
-	p.segments = nil
+	p.segments, p.table = nil, 4
+}
+
+// full reports whether the pack should go: nothing that is added later may make it larger
+// than a reader takes.
+func (p *packBuilder) full(target int) bool {
+	return len(p.buf)+p.table >= target || p.table >= tableTarget
 }
 
 // add seals one segment; plain is what method made of raw bytes. What was
@@ -91,13 +98,15 @@ func (p *packBuilder) add(plain []byte, raw uint32, method uint8, chunks []chunk
 		return fmt.Errorf("compare sealed data: %w: this computer's memory may be faulty", ErrDamaged)
 	}
 	p.segments = append(p.segments, segmentEntry{uint32(len(p.buf) - at), raw, method, chunks})
+	p.table += segmentEntrySize + (len(chunks)-1)*chunkEntrySize
 	return nil
 }
 
 // finish writes footer and trailer and returns the stored bytes, which stay the
 // builder's.
 func (p *packBuilder) finish() []byte {
-	table := pad(appendTable(nil, p.segments), len(p.buf)+crypto.FrameOverhead+trailerSize)
+	table := appendTable(make([]byte, 0, p.table+1), p.segments)
+	table = pad(table, len(p.buf)+crypto.FrameOverhead+trailerSize)
 	p.buf = p.sealer.Seal(p.buf, table, crypto.Frame{Type: frameFooter}, nil)
 	trailer := binary.BigEndian.AppendUint32(nil, uint32(len(table)+crypto.FrameOverhead))
 	trailer = binary.BigEndian.AppendUint32(trailer, uint32(len(p.segments)))
@@ -133,16 +142,18 @@ func parseFooter(o *crypto.Opener, sealed []byte, size, segments int) ([]segment
 	if r.failed || len(r.b) != 0 || len(entries) != segments {
 		return nil, errFormat
 	}
-	if end := segmentsEnd(entries); end+len(sealed)+trailerSize != size {
+	if segmentsEnd(entries)+int64(len(sealed)+trailerSize) != int64(size) {
 		return nil, errFormat
 	}
 	return entries, nil
 }
 
-func segmentsEnd(entries []segmentEntry) int {
-	end := crypto.HeaderSize
+// segmentsEnd returns the offset at which the last segment of a pack ends. A table from
+// outside can claim more than 32 bits hold.
+func segmentsEnd(entries []segmentEntry) int64 {
+	end := int64(crypto.HeaderSize)
 	for _, s := range entries {
-		end += int(s.sealed)
+		end += int64(s.sealed)
 	}
 	return end
 }

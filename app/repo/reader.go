@@ -24,7 +24,7 @@ type Place struct {
 func (r *Repository) Locate(id crypto.ChunkID) (Place, error) {
 	at, ok := r.chunks.get(id)
 	if ok {
-		return Place{at.pack, at.segment, at.offset, at.length}, nil
+		return at.place(), nil
 	}
 	r.mu.RLock()
 	pack, lost := r.lost[id]
@@ -66,6 +66,12 @@ func (r *Repository) IDs(ctx context.Context, c Content) iter.Seq2[crypto.ChunkI
 }
 
 func (r *Repository) unfold(ctx context.Context, c Content, yield func(crypto.ChunkID, error) bool) bool {
+	// A few lists that name each other's chunks over and over unfold to more ids than
+	// anybody has time for, and all of them from memory.
+	if err := ctx.Err(); err != nil {
+		yield(crypto.ChunkID{}, err)
+		return false
+	}
 	for _, id := range c.IDs {
 		if c.Depth == 0 {
 			if !yield(id, nil) {
@@ -125,13 +131,29 @@ func (r *Repository) page(ctx context.Context, id crypto.ChunkID, after string) 
 	return entries, nil
 }
 
-// Chunk returns a chunk, checked by its id. The bytes are shared: they must not
-// be changed.
+// Chunk returns a chunk, checked by its id, from any pack that holds it whole. The bytes
+// are shared: they must not be changed.
 func (r *Repository) Chunk(ctx context.Context, id crypto.ChunkID) ([]byte, error) {
 	at, err := r.Locate(id)
 	if err != nil {
 		return nil, err
 	}
+	chunk, err := r.chunkAt(ctx, at, id)
+	if err == nil || !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrMissing) {
+		return chunk, err
+	}
+	for _, other := range r.chunks.copies(id) {
+		if chunk, otherErr := r.chunkAt(ctx, other.place(), id); otherErr == nil {
+			r.chunks.prefer(id, other)
+			return chunk, nil
+		}
+	}
+	return nil, err
+}
+
+func (at location) place() Place { return Place{at.pack, at.segment, at.offset, at.length} }
+
+func (r *Repository) chunkAt(ctx context.Context, at Place, id crypto.ChunkID) ([]byte, error) {
 	raw, err := r.segment(ctx, at)
 	if err != nil {
 		return nil, err
@@ -274,7 +296,7 @@ func (r *Repository) openSegment(o *crypto.Opener, sealed []byte, number uint32,
 }
 
 func newDecoder() any {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxRaw), zstd.WithDecoderMaxWindow(maxRaw))
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxRaw), zstd.WithDecoderMaxWindow(maxRaw), zstd.WithDecodeAllCapLimit(true))
 	if err != nil {
 		panic("repo: internal error: " + err.Error()) // the options are constants
 	}

@@ -20,8 +20,12 @@ const (
 	checkpointTime  = 30 * time.Second
 )
 
-// errWriterDone ends the uploads of a Writer that was closed.
+// errWriterDone ends the uploads of a Writer that was closed, and meets who uses it after.
 var errWriterDone = errors.New("repo: the writer is closed")
+
+// errUnflushed says that a Bundle still holds chunks: a mistake of the caller, found
+// before it becomes a snapshot that cannot be restored.
+var errUnflushed = errors.New("repo: chunks were claimed and not stored")
 
 // A Writer stores chunks: goroutines fill Bundles, bundles become segments of
 // two open packs (one for data, one for trees and lists), full packs are
@@ -30,7 +34,8 @@ type Writer struct {
 	repo    *Repository
 	ctx     context.Context // of the uploads; ends when one fails
 	cancel  context.CancelCauseFunc
-	uploads *errgroup.Group
+	uploads errgroup.Group
+	sent    bool              // full is closed
 	full    chan *packBuilder // to upload
 	free    chan *packBuilder // memory of packs, and the limit on it
 	data    openPack
@@ -40,6 +45,7 @@ type Writer struct {
 
 	mu       sync.Mutex // guards what follows
 	pending  []storedPack
+	table    int       // bytes of the tables of pending
 	indexed  time.Time // when the last index was stored
 	onStored func(bytes int64)
 }
@@ -52,7 +58,8 @@ type openPack struct {
 
 // NewWriter starts the uploads of a backup. stored is called, if not nil, for
 // each object that has arrived, with its size; not at the same time.
-// Close must be called.
+// Close must be called. A Repository has one Writer at a time: what one has
+// claimed and not yet stored, another would take for stored.
 func (r *Repository) NewWriter(ctx context.Context, stored func(bytes int64)) *Writer {
 	uploaders := r.parallel
 	w := &Writer{
@@ -66,13 +73,12 @@ func (r *Repository) NewWriter(ctx context.Context, stored func(bytes int64)) *W
 	if size := r.store.Caps().PackSize; size > 0 {
 		w.target = int(min(max(size, 1<<20), maxPack/2))
 	}
-	ctx, w.cancel = context.WithCancelCause(ctx)
-	w.uploads, w.ctx = errgroup.WithContext(ctx)
+	w.ctx, w.cancel = context.WithCancelCause(ctx)
 	for range cap(w.free) {
 		w.free <- new(packBuilder)
 	}
 	for range uploaders {
-		w.uploads.Go(w.upload)
+		w.uploads.Go(func() error { return w.fail(w.upload()) })
 	}
 	return w
 }
@@ -82,6 +88,16 @@ func (r *Repository) NewWriter(ctx context.Context, stored func(bytes int64)) *W
 func (w *Writer) Close() {
 	w.cancel(errWriterDone)
 	_ = w.uploads.Wait() // the reason was told to whoever waited for an upload
+	w.repo.chunks.drop()
+}
+
+// fail ends the uploads because of err, if it is one: after a chunk was lost no snapshot
+// may follow.
+func (w *Writer) fail(err error) error {
+	if err != nil {
+		w.cancel(err)
+	}
+	return err
 }
 
 // upload stores full packs until there are no more.
@@ -105,17 +121,17 @@ func (w *Writer) upload() error {
 func (w *Writer) store(p *packBuilder) error {
 	stored := p.finish()
 	object := crypto.ObjectName("pack", stored)
-	if err := w.put(object, stored); err != nil {
+	if err := w.put(w.ctx, object, stored); err != nil {
 		return err
 	}
 	name, _ := parseName("pack", object)
 	pack := storedPack{name, int64(len(stored)), p.segments}
 	w.repo.addPack(pack)
-	return w.checkpoint(&pack)
+	return w.checkpoint(w.ctx, &pack, p.table)
 }
 
-func (w *Writer) put(object string, stored []byte) error {
-	if err := w.repo.store.Put(w.ctx, object, stored); err != nil {
+func (w *Writer) put(ctx context.Context, object string, stored []byte) error {
+	if err := w.repo.store.Put(ctx, object, stored); err != nil {
 		return fmt.Errorf("store %s: %w", object, err)
 	}
 	w.stored.Add(int64(len(stored)))
@@ -127,23 +143,25 @@ func (w *Writer) put(object string, stored []byte) error {
 	return nil
 }
 
-// checkpoint notes a stored pack, and stores an index when it is time. A nil pack
-// stores what is pending.
-func (w *Writer) checkpoint(p *storedPack) error {
+// checkpoint notes a stored pack with its table's size, and stores an index when it is
+// time. A nil pack stores what is pending.
+func (w *Writer) checkpoint(ctx context.Context, p *storedPack, table int) error {
 	w.mu.Lock()
 	if p != nil {
 		w.pending = append(w.pending, *p)
+		w.table += table
 	}
-	due := p == nil || len(w.pending) >= checkpointPacks || time.Since(w.indexed) >= checkpointTime
+	due := p == nil || len(w.pending) >= checkpointPacks || w.table >= tableTarget ||
+		time.Since(w.indexed) >= checkpointTime
 	if !due || len(w.pending) == 0 {
 		w.mu.Unlock()
 		return nil
 	}
 	packs := w.pending
-	w.pending, w.indexed = nil, time.Now()
+	w.pending, w.table, w.indexed = nil, 0, time.Now()
 	w.mu.Unlock()
 	stored := sealIndex(w.repo.keys, packs)
-	return w.put(crypto.ObjectName("index", stored), stored)
+	return w.put(ctx, crypto.ObjectName("index", stored), stored)
 }
 
 // add puts a segment into an open pack, and sends the pack to upload when it is
@@ -161,9 +179,9 @@ func (w *Writer) add(o *openPack, plain []byte, raw uint32, method uint8, chunks
 		}
 	}
 	if err := o.pack.add(plain, raw, method, chunks); err != nil {
-		return err
+		return w.fail(err)
 	}
-	if len(o.pack.buf) >= w.target {
+	if o.pack.full(w.target) {
 		return w.send(o)
 	}
 	return nil
@@ -186,6 +204,9 @@ func (w *Writer) send(o *openPack) error {
 // finish uploads what is left and the last index. All Bundles are flushed
 // before.
 func (w *Writer) finish() error {
+	if w.sent {
+		return errWriterDone
+	}
 	for _, o := range []*openPack{&w.data, &w.tree} {
 		o.mu.Lock()
 		err := w.send(o)
@@ -194,21 +215,31 @@ func (w *Writer) finish() error {
 			return err
 		}
 	}
+	w.sent = true
 	close(w.full)
-	// Only now is it known that every pack has arrived: a "done" before this line
+	// Only after this line is it known that every pack has arrived: a "done" before it
 	// would be a lie.
-	return w.uploads.Wait()
+	if err := w.uploads.Wait(); err != nil {
+		return err
+	}
+	if w.ctx.Err() != nil {
+		return context.Cause(w.ctx)
+	}
+	if n := w.repo.chunks.claims(); n > 0 {
+		return fmt.Errorf("finish the backup: %w: %d", errUnflushed, n)
+	}
+	return nil
 }
 
-// Commit uploads what is left and then stores the snapshot. All Bundles must have been
-// flushed. Storing the snapshot is the commit point of a backup: before, nothing
-// happened that anybody sees; after, it can be restored.
+// Commit uploads what is left and then stores the snapshot, and sets its Name. All
+// Bundles must have been flushed. Storing the snapshot is the commit point of a backup:
+// before, nothing happened that anybody sees; after, it can be restored. A Writer
+// commits once.
 func (w *Writer) Commit(ctx context.Context, s *Snapshot) error {
 	if err := w.finish(); err != nil {
 		return err
 	}
-	w.ctx = ctx // the group's own context ends with its last upload
-	if err := w.checkpoint(nil); err != nil {
+	if err := w.checkpoint(ctx, nil, 0); err != nil {
 		return err
 	}
 	stored := sealSnapshot(w.repo.keys, s)
@@ -218,13 +249,14 @@ func (w *Writer) Commit(ctx context.Context, s *Snapshot) error {
 	}
 	object := crypto.ObjectName("snap", stored)
 	s.Name, _ = parseName("snap", object)
-	return w.put(object, stored)
+	return w.put(ctx, object, stored)
 }
 
 // Stored returns the bytes that were stored at the destination so far.
 func (w *Writer) Stored() int64 { return w.stored.Load() }
 
-// Err returns why the uploads ended early, or nil.
+// Err returns why the uploads ended early, or nil. It, Stored and Failed may be called
+// at any time.
 func (w *Writer) Err() error { return context.Cause(w.ctx) }
 
 // Failed is closed when an upload has failed and nothing more will be stored.
