@@ -19,7 +19,7 @@ var (
 	ErrStale          = protocol.ErrStale          // another generation or sequence by now
 	ErrCommitted      = protocol.ErrCommitted      // this generation is registered already
 	ErrWeakKDF        = protocol.ErrWeakKDF        // the slot's cost is out of bounds; nothing was sent
-	ErrIdentity       = protocol.ErrIdentity       // another vault than pinned; nothing was sent
+	ErrIdentity       = protocol.ErrIdentity       // another vault than pinned; nothing was sent, unless in an AttemptError
 	ErrMalformed      = protocol.ErrMalformed      // one side does not speak the protocol
 	ErrTooLarge       = protocol.ErrTooLarge       // a message is over the limit
 	ErrUnknownOutcome = protocol.ErrUnknownOutcome // asked, no answer: the try may be spent
