@@ -9,11 +9,11 @@ debian() {
     fetch) echo ca-certificates curl unzip xxd ;;
     race) echo gcc libc6-dev ;;
     desktop) echo clang pkg-config libc6-dev libgl-dev libegl-dev libx11-dev libxcursor-dev libxrandr-dev libxinerama-dev libxi-dev libxxf86vm-dev ;;
-    window) echo xvfb libgl1-mesa-dri libgl1 libegl1 libgles2 openbox xdotool wmctrl imagemagick dbus x11-utils libxcursor1 libxrandr2 libxinerama1 libxi6 ;;
+    window) echo xvfb libgl1-mesa-dri libgl1 libegl1 libgles2 openbox xdotool wmctrl imagemagick dbus x11-utils libxcursor1 libxrandr2 libxinerama1 libxi6 poppler-utils ;;
     keyring) echo dbus gnome-keyring libsecret-tools ;;
     reader) echo python3 python3-cryptography python3-zstandard python3-cbor2 ;;
     interop) echo nodejs npm ;;
-    attributes) echo acl attr poppler-utils ;;
+    attributes) echo acl attr ;;
     bench) echo restic borgbackup time ;;
     shell) echo shellcheck ;;
     *) die "packages.sh: no set named $1" ;;
