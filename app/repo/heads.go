@@ -17,20 +17,36 @@ import (
 // help to find. When all heads there are are of a newer format the error is
 // crypto.ErrNewerFormat; a destination without heads gives none and no error.
 func ReadHeads(ctx context.Context, store *cloud.Store) ([]Head, error) {
-	var heads []Head
+	// Another device may replace a head between the list and the read. Then there is
+	// a new one, and "no heads" would be the wrong answer.
+	for range 2 {
+		heads, vanished, err := readHeads(ctx, store)
+		if err != nil || len(heads) > 0 || !vanished {
+			return heads, err
+		}
+	}
+	return nil, nil
+}
+
+func readHeads(ctx context.Context, store *cloud.Store) (heads []Head, vanished bool, err error) {
 	var newer error
 	for object, err := range store.List(ctx, "head-") {
 		if err != nil {
-			return nil, fmt.Errorf("list heads: %w", err)
+			return nil, false, fmt.Errorf("list heads: %w", err)
+		}
+		if object.Size > maxHead {
+			continue // not worth fetching; check names it
 		}
 		h, err := readHead(ctx, store, object.Name)
 		switch {
 		case errors.Is(err, crypto.ErrNewerFormat):
 			newer = err
+		case errors.Is(err, ErrMissing):
+			vanished = true
 		case errors.Is(err, ErrDamaged):
 			// another head, or the 64 digits, may still open it; check names it
 		case err != nil:
-			return nil, err
+			return nil, false, err
 		default:
 			heads = append(heads, *h)
 		}
@@ -39,9 +55,9 @@ func ReadHeads(ctx context.Context, store *cloud.Store) ([]Head, error) {
 		return cmp.Or(cmp.Compare(b.Generation, a.Generation), bytes.Compare(a.Name[:], b.Name[:]))
 	})
 	if len(heads) == 0 {
-		return nil, newer
+		return nil, vanished, newer
 	}
-	return heads, nil
+	return heads, vanished, nil
 }
 
 func readHead(ctx context.Context, store *cloud.Store, object string) (*Head, error) {
@@ -59,30 +75,37 @@ func readHead(ctx context.Context, store *cloud.Store, object string) (*Head, er
 
 // WriteHead stores h as the newest head of the repository and then deletes the
 // older ones that were made with the same key. The commit point is the
-// new head's arrival: until then the old ones count.
+// new head's arrival: until then the old ones count, and h is returned as it was. When an
+// old head cannot be deleted, the head that was stored comes back with the error: it
+// counts, but the old way in is still there, and writing again deletes it.
 func WriteHead(ctx context.Context, store *cloud.Store, keys *crypto.Keys, h Head) (Head, error) {
 	old, err := ReadHeads(ctx, store)
 	if err != nil {
-		return Head{}, err
+		return h, err
 	}
 	old = slices.DeleteFunc(old, func(o Head) bool { return o.Verify(keys) != nil })
-	h.Repository = keys.Repository()
-	h.Generation = 1
+	next := h
+	next.Repository = keys.Repository()
+	next.Generation = 1
 	if len(old) > 0 {
-		h.Generation = old[0].Generation + 1
+		next.Generation = old[0].Generation + 1
 	}
-	h.stored = sealHead(keys, &h)
-	object := crypto.ObjectName("head", h.stored)
-	h.Name, _ = parseName("head", object)
-	if err := store.Put(ctx, object, h.stored); err != nil {
-		return Head{}, fmt.Errorf("store head: %w", err)
+	next.stored = sealHead(keys, &next)
+	// What a reader would refuse must not replace a head that works.
+	if _, err := parseHead(next.stored); err != nil {
+		return h, fmt.Errorf("check head before storing it: %w", err)
+	}
+	object := crypto.ObjectName("head", next.stored)
+	next.Name, _ = parseName("head", object)
+	if err := store.Put(ctx, object, next.stored); err != nil {
+		return h, fmt.Errorf("store head: %w", err)
 	}
 	for _, o := range old {
 		if err := store.Delete(ctx, "head-"+o.Name.String()); err != nil {
-			return Head{}, fmt.Errorf("delete old head: %w", err)
+			return next, fmt.Errorf("delete old head: %w", err)
 		}
 	}
-	return h, nil
+	return next, nil
 }
 
 // HasObjects reports how many packs the destination holds, and whether it holds
@@ -140,8 +163,12 @@ func collectIDs(ctx context.Context, store *cloud.Store, kind string, ids map[cr
 		if object.Size < crypto.HeaderSize {
 			continue
 		}
-		if err := store.ReadAt(ctx, object.Name, header, 0); err != nil {
-			return err
+		err = store.ReadAt(ctx, object.Name, header, 0)
+		if errors.Is(err, cloud.ErrNotFound) || errors.Is(err, cloud.ErrRange) {
+			continue // deleted or cut since it was listed
+		}
+		if err != nil {
+			return fmt.Errorf("read header of %s: %w", object.Name, err)
 		}
 		if _, id, err := crypto.HeaderInfo(header); err == nil {
 			ids[id] = true

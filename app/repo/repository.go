@@ -39,6 +39,7 @@ type Repository struct {
 	openers  map[uint32]*crypto.Opener
 	lost     map[crypto.ChunkID]Name // chunks of packs that are gone or cut short
 	problems []*ObjectError
+	troubled map[string]bool  // the objects of problems
 	listed   map[string]int64 // objects at the destination when it was opened
 }
 
@@ -55,9 +56,11 @@ type segmentPlace struct {
 }
 
 // Open reads all indexes of the repository, and the footers of packs that no
-// index names: those of a backup that was interrupted. Objects that are damaged
-// or missing do not stop it; they are in Problems, and what they held counts as
-// not stored, so that the next backup stores it again.
+// index names: those of a backup that was interrupted. Objects that are damaged,
+// missing, unreadable or of a newer format do not stop it; they are in Problems, and what
+// they held counts as not stored, so that the next backup stores it again. Only when
+// nothing but such objects is there, their error is returned: crypto.ErrNewerFormat
+// among others.
 func Open(ctx context.Context, store *cloud.Store, keys *crypto.Keys, o Options) (*Repository, error) {
 	r := &Repository{
 		store:    store,
@@ -67,6 +70,7 @@ func Open(ctx context.Context, store *cloud.Store, keys *crypto.Keys, o Options)
 		numbers:  map[Name]uint32{},
 		openers:  map[uint32]*crypto.Opener{},
 		lost:     map[crypto.ChunkID]Name{},
+		troubled: map[string]bool{},
 		listed:   map[string]int64{},
 	}
 	r.hashers.New = func() any { return keys.NewChunkHasher() }
@@ -87,10 +91,28 @@ func Open(ctx context.Context, store *cloud.Store, keys *crypto.Keys, o Options)
 	if err := r.loadIndexes(ctx); err != nil {
 		return nil, err
 	}
-	return r, r.adoptPacks(ctx)
+	if err := r.adoptPacks(ctx); err != nil {
+		return nil, err
+	}
+	if len(r.packs) == 0 {
+		return r, r.onlyTrouble()
+	}
+	return r, nil
 }
 
-// Problems returns the objects that were found damaged or missing so far.
+// onlyTrouble returns the first problem that another program, or another day, may not
+// have.
+func (r *Repository) onlyTrouble() error {
+	for _, p := range r.Problems() {
+		if !errors.Is(p, ErrDamaged) && !errors.Is(p, ErrMissing) {
+			return p
+		}
+	}
+	return nil
+}
+
+// Problems returns the objects that were found in trouble so far: damaged, missing,
+// unreadable or of a newer format. Each is named once.
 func (r *Repository) Problems() []*ObjectError {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -98,24 +120,44 @@ func (r *Repository) Problems() []*ObjectError {
 }
 
 func (r *Repository) problem(err *ObjectError) {
-	r.log.Warn("object in trouble", "object", err.Object, "error", err.Err)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.troubled[err.Object] {
+		return
+	}
+	r.log.Warn("object in trouble", "object", err.Object, "error", err.Err)
+	r.troubled[err.Object] = true
 	r.problems = append(r.problems, err)
 }
 
 // forgive turns the trouble of one object into an entry of Problems. Objects of
 // another repository are none of ours. Other errors are returned.
-func (r *Repository) forgive(err error) error {
-	var object *ObjectError
-	if !errors.As(err, &object) || errors.Is(err, crypto.ErrNewerFormat) {
+func (r *Repository) forgive(ctx context.Context, object string, err error) error {
+	var known *ObjectError
+	switch {
+	case err == nil || errors.Is(err, crypto.ErrOtherRepository):
+	case errors.As(err, &known):
+		r.problem(known)
+	case ctx.Err() != nil || ofPlace(err):
 		return err
-	}
-	if !errors.Is(err, crypto.ErrOtherRepository) {
-		r.problem(object)
+	default: // one bad sector must not make all of the repository unreadable
+		r.problem(&ObjectError{object, err})
 	}
 	return nil
 }
+
+// ofPlace tells trouble with the place from trouble with one object.
+func ofPlace(err error) bool {
+	for _, place := range []error{cloud.ErrOffline, cloud.ErrNoPlace, cloud.ErrAuth, cloud.ErrLimit, cloud.ErrDenied} {
+		if errors.Is(err, place) {
+			return true
+		}
+	}
+	return false
+}
+
+// limits are the sizes of objects, by kind, beyond which none is worth fetching.
+var limits = map[string]int64{"pack": maxPack, "index": maxIndex, "snap": maxSnapshot, "head": maxHead}
 
 // each calls fn for the objects of a kind, some at once.
 func (r *Repository) each(ctx context.Context, kind string, fn func(ctx context.Context, object string) error) error {
@@ -129,7 +171,10 @@ func (r *Repository) each(ctx context.Context, kind string, fn func(ctx context.
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			return r.forgive(fn(ctx, object))
+			if r.listed[object] > limits[kind] {
+				return r.forgive(ctx, object, broken(object, cloud.ErrTooLarge))
+			}
+			return r.forgive(ctx, object, fn(ctx, object))
 		})
 	}
 	return group.Wait()
@@ -180,12 +225,6 @@ func (r *Repository) register(ctx context.Context, p storedPack) error {
 
 func (r *Repository) lose(p storedPack, why *ObjectError) {
 	r.mu.Lock()
-	for _, other := range r.problems {
-		if other.Object == why.Object {
-			r.mu.Unlock()
-			return
-		}
-	}
 	for _, s := range p.segments {
 		for _, c := range s.chunks {
 			r.lost[c.id] = p.name
@@ -228,9 +267,7 @@ func (r *Repository) adoptPacks(ctx context.Context) error {
 		name, _ := parseName("pack", object)
 		r.mu.RLock()
 		_, known := r.numbers[name]
-		for _, p := range r.problems {
-			known = known || p.Object == object
-		}
+		known = known || r.troubled[object]
 		r.mu.RUnlock()
 		if known {
 			return nil
@@ -296,8 +333,8 @@ func (r *Repository) readAt(ctx context.Context, object string, p []byte, off in
 	return err
 }
 
-// Snapshots returns all snapshots that open, in no order. Damaged ones are in
-// Problems.
+// Snapshots returns all snapshots that open, in no order. Others are in Problems; when
+// none opens because all are of a newer format, or unreadable, that is the error.
 func (r *Repository) Snapshots(ctx context.Context) ([]*Snapshot, error) {
 	var mu sync.Mutex
 	var all []*Snapshot
@@ -311,6 +348,9 @@ func (r *Repository) Snapshots(ctx context.Context) ([]*Snapshot, error) {
 		all = append(all, s)
 		return nil
 	})
+	if err == nil && len(all) == 0 {
+		err = r.onlyTrouble()
+	}
 	return all, err
 }
 
