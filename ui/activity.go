@@ -52,7 +52,7 @@ func (d *desk) runCard(r app.Run) fyne.CanvasObject {
 			body += " " + sayN("activity.unreadable", r.Summary.Unreadable)
 		}
 	}
-	when := newWords(moment(r.Started, d.now()), wordStyle{whole: true, size: sizeSmall, color: colorMuted})
+	when := newWords(sentenceCase(moment(r.Started, d.now())), wordStyle{whole: true, size: sizeSmall, color: colorMuted})
 	text := stack(gap1, rowFill(gap3, 0, strong(head), when))
 	if body != "" {
 		text.Add(muted(body))

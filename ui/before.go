@@ -19,7 +19,7 @@ func (d *desk) beforePage(sc *scope, r rail, coffer restorer, state *restoreStat
 		body:  []fyne.CanvasObject{spinner.box, status.box, facts},
 		next:  say("before.start"), onNext: next, back: back,
 	})
-	w.next.enable(false)
+	w.allow(false)
 	facts.Hide()
 	spinner.start(say("before.planning"))
 	opts := state.options()
@@ -34,10 +34,11 @@ func (d *desk) beforePage(sc *scope, r rail, coffer restorer, state *restoreStat
 			d.showPlan(facts, state)
 			facts.Show()
 			ok := plan.Files+plan.Dirs > 0 && (plan.Free < 0 || plan.Free >= plan.Bytes)
-			w.next.enable(ok)
+			w.allow(ok)
 			if ok {
 				d.window.Canvas().Focus(w.next)
 			}
+			d.log.Debug("plan shown", "files", plan.Files)
 		})
 	return &w.page
 }
@@ -49,7 +50,7 @@ func (d *desk) showPlan(box *fyne.Container, state *restoreState) {
 		fact("restore", say("before.files"), sayN("before.files-value", p.Files, "size", size(p.Bytes))),
 		fact("files", say("before.sample"), p.Sample))
 	if snap, ok := state.chosen(); ok {
-		summary.Add(fact("clock", say("before.from"), moment(snap.Time, d.now())))
+		summary.Add(fact("clock", say("before.from"), sentenceCase(moment(snap.Time, d.now()))))
 	}
 	if p.Free >= 0 {
 		summary.Add(fact("where", say("before.free"), size(p.Free)))

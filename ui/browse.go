@@ -255,7 +255,7 @@ func (d *desk) whatPage(sc *scope, r rail, coffer browser, state *restoreState, 
 		if w == nil {
 			return
 		}
-		w.next.enable(!state.some || len(state.paths) > 0)
+		w.allow(!state.some || len(state.paths) > 0)
 		if state.some {
 			w.hint.set(tonePlain, sayN("what.picked", int64(len(state.paths))))
 		} else {
@@ -291,6 +291,7 @@ func (d *desk) whatPage(sc *scope, r rail, coffer browser, state *restoreState, 
 		body:  []fyne.CanvasObject{group.box, b.object},
 		next:  say("button.next"), onNext: next, back: back, focus: group.tiles[0],
 	})
+	group.accept = w.accept
 	change(id)
 	return &w.page
 }
@@ -312,7 +313,7 @@ func (d *desk) filesPage(coffer browser, getBack func(snapshot string, paths []s
 		list = newestFirst(list)
 		names := make([]string, len(list))
 		for i, s := range list {
-			names[i] = moment(s.Time, d.now()) + " · " + s.Computer
+			names[i] = sentenceCase(moment(s.Time, d.now())) + " · " + s.Computer
 		}
 		choice.Options = names
 		choice.OnChanged = func(string) {

@@ -226,6 +226,7 @@ type tile struct {
 	keyEscape
 	content  fyne.CanvasObject
 	onTapped func()
+	onEnter  func()       // Enter, where that is more than a tap; may be nil
 	move     func(by int) // to a neighbour, with the arrow keys; may be nil
 	nav      bool         // looks like a line of the navigation
 
@@ -263,6 +264,8 @@ func (t *tile) TypedRune(rune) {}
 func (t *tile) TypedKey(e *fyne.KeyEvent) {
 	switch {
 	case t.handle(e):
+	case isEnter(e) && t.onEnter != nil:
+		t.onEnter()
 	case isEnter(e) || e.Name == fyne.KeySpace:
 		t.Tapped(nil)
 	case t.move != nil && (e.Name == fyne.KeyDown || e.Name == fyne.KeyRight):
@@ -352,6 +355,7 @@ type answers struct {
 	list    []answer
 	chosen  string
 	changed func(id string)
+	accept  func() // Enter on what is chosen already: go on; may be nil
 }
 
 func newAnswers(chosen string, changed func(id string), list ...answer) *answers {
@@ -369,6 +373,7 @@ func newAnswers(chosen string, changed func(id string), list ...answer) *answers
 		}
 		t := newTile(pad(gap4, gap3, rowTop(gap3, 1, parts...)), func() { a.choose(item.id) })
 		t.move = func(by int) { a.step(i + by) }
+		t.onEnter = func() { a.enter(item.id) }
 		a.tiles, a.marks, rows[i] = append(a.tiles, t), append(a.marks, mark), t
 	}
 	a.box = stack(gap2, rows...)
@@ -384,6 +389,15 @@ func (a *answers) step(to int) {
 		c.Focus(a.tiles[to])
 	}
 	a.choose(a.list[to].id)
+}
+
+// enter chooses, and goes on when it was chosen before.
+func (a *answers) enter(id string) {
+	if id == a.chosen && a.accept != nil {
+		a.accept()
+		return
+	}
+	a.choose(id)
 }
 
 func (a *answers) choose(id string) {

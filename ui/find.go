@@ -23,7 +23,7 @@ func (d *desk) findPage(sc *scope, r rail, coffer placeInspector, state *restore
 			hint.set(toneGood, sayN("find.found", int64(len(info.Backups))))
 		}
 		if w != nil {
-			w.next.enable(len(info.Backups) > 0)
+			w.allow(len(info.Backups) > 0)
 		}
 	})
 	w = d.ask(sc, r, question{
@@ -37,7 +37,7 @@ func (d *desk) findPage(sc *scope, r rail, coffer placeInspector, state *restore
 		next: say("button.next"), onNext: next, back: back, focus: chooser.field.entry,
 		drop: func(path string) { chooser.field.set(path) },
 	})
-	w.next.enable(false)
+	w.allow(false)
 	if state.place.Dest != "" {
 		chooser.asked = state.place.Dest
 		chooser.field.set(state.place.Dest)
@@ -67,7 +67,7 @@ func (d *desk) whichPage(sc *scope, r rail, state *restoreState, back, next func
 			}
 		}
 		if w != nil {
-			w.next.enable(true)
+			w.allow(true)
 		}
 	}
 	if state.backup.Repository == "" && len(list) > 0 {
@@ -82,7 +82,11 @@ func (d *desk) whichPage(sc *scope, r rail, state *restoreState, back, next func
 		next:  say("button.next"), onNext: next, back: back,
 	}
 	w = d.ask(sc, r, q)
-	w.next.enable(state.backup.Repository != "")
+	group.accept = w.accept
+	if len(group.tiles) > 0 {
+		w.focus = group.tiles[0]
+	}
+	w.allow(state.backup.Repository != "")
 	return &w.page
 }
 

@@ -160,7 +160,7 @@ func stories() []story {
 			r.fill(1, canned.Digits[48:56])
 		}},
 		{"setup-ready", fresh, "setup/sources", withSources(func(r *rig) {
-			r.setup.state.proven = true
+			r.setup.state.proven, r.setup.state.lock = true, app.LockPassword
 			atPlace(stepReady)(r)
 		})},
 		{"home-loading", safe, "", func(r *rig) { r.Open("home") }},

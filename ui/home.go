@@ -50,6 +50,7 @@ type home struct {
 	progress           *progressBox
 	news               *notice // the end of a backup, or its failure
 	tryIt              *panel
+	try                *button
 	attention          *fyne.Container
 	last, stored, back *statCard
 	strip              *dayStrip
@@ -71,9 +72,10 @@ func (d *desk) newHome(act homeActions) *home {
 	h.stop = quiet(say("button.cancel"), "", act.stop)
 	h.progress = newProgressBox(h.pause, h.stop)
 	h.news = newNotice(toneGood, "", "", nil)
+	h.try = push(say("home.first.button"), "restore", act.getBack)
 	h.tryIt = newPanel(colorAccentSoft, "", 12, pad(gap4, gap4, rowFill(gap4, 1, picture("done", 84, 60),
 		stack(gap1, heading(say("home.first.title")), plain(say("home.first.body"))),
-		push(say("home.first.button"), "restore", act.getBack))))
+		h.try)))
 	h.attention = stack(gap2)
 	h.last, h.stored, h.back = newStatCard("clock", say("home.card.last")),
 		newStatCard("where", say("home.card.stored")), newStatCard("key", say("home.card.back"))
@@ -190,6 +192,9 @@ func (h *home) applyNews() {
 	}
 	if h.state.finished && h.state.first && h.state.job == nil {
 		h.tryIt.Show()
+		if canvas := h.window.Canvas(); canvas.Focused() == nil {
+			canvas.Focus(h.try)
+		}
 	}
 }
 
@@ -246,7 +251,7 @@ func (h *home) applyCards() {
 	if o.LastBackup.IsZero() {
 		h.last.set(say("home.card.none"), say("home.card.none-yet"))
 	} else {
-		h.last.set(moment(o.LastBackup, h.now()), sayN("home.card.files", o.LastSummary.Files, "size", size(o.LastSummary.NewBytes)))
+		h.last.set(sentenceCase(moment(o.LastBackup, h.now())), sayN("home.card.files", o.LastSummary.Files, "size", size(o.LastSummary.NewBytes)))
 	}
 	free := say("home.card.free-unknown", "place", h.short(o.Place))
 	if o.PlaceFree >= 0 {

@@ -27,8 +27,10 @@ func (d *desk) lockPage(sc *scope, r rail, state *setupState, back, next func())
 	group := newAnswers(string(state.lock), change, choices...)
 	holder := stack(gap2, group.box)
 	more := quiet(say("lock.more"), "plus", nil)
+	var accept func()
 	open := func() {
 		full := newAnswers(string(state.lock), change, append(choices, passphrase)...)
+		full.accept = accept
 		holder.Objects = []fyne.CanvasObject{full.box}
 		more.Hide()
 		escapable(full.box, back)
@@ -42,6 +44,7 @@ func (d *desk) lockPage(sc *scope, r rail, state *setupState, back, next func())
 		body:  []fyne.CanvasObject{holder, row(0, more), meaning.box},
 		next:  say("button.next"), onNext: next, back: back, focus: group.tiles[0],
 	})
+	group.accept, accept = w.accept, w.accept
 	if state.lock == app.LockPassphrase {
 		open()
 	}

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/lang"
@@ -194,4 +196,10 @@ func reason(phrase string) string {
 		key = strings.ReplaceAll(key, "--", "-")
 	}
 	return lang.X("reason."+strings.Trim(key, "-"), strings.ReplaceAll(phrase, "{{", "{ {"))
+}
+
+// sentenceCase makes the first letter a capital, for a text that stands alone.
+func sentenceCase(s string) string {
+	r, n := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(r)) + s[n:]
 }

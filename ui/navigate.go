@@ -34,6 +34,7 @@ func (w *Window) loadHome() {
 		}
 		w.news.loaded = true
 		w.applyHome()
+		w.log.Debug("overview shown", "state", o.State)
 	})
 }
 

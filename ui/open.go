@@ -184,7 +184,7 @@ func (o *unlocker) look() {
 	}
 	switch {
 	case o.lock == app.LockKey:
-		o.w.next.enable(o.digits.whole())
+		o.w.allow(o.digits.whole())
 		if n := o.digits.wrong(); n > 0 {
 			o.w.hint.set(toneBad, say("open.line-wrong", "n", n))
 		} else {
@@ -193,7 +193,7 @@ func (o *unlocker) look() {
 	default:
 		state := stateOfWay(o.way(), o.now())
 		o.w.hint.clear()
-		o.w.next.enable(o.secret.Text != "" && (state == wayOpen || state == wayLast))
+		o.w.allow(o.secret.Text != "" && (state == wayOpen || state == wayLast))
 	}
 }
 

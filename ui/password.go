@@ -163,7 +163,7 @@ func (d *desk) passwordPage(sc *scope, r rail, state *setupState, back, next fun
 	var w *wizardPage
 	chooser := newSecretChooser(state.lock, []string{d.computer, d.home}, state.secret, func(ok bool) {
 		if w != nil {
-			w.next.enable(ok)
+			w.allow(ok)
 		}
 	})
 	forward := func() {
@@ -180,7 +180,7 @@ func (d *desk) passwordPage(sc *scope, r rail, state *setupState, back, next fun
 		},
 		next: say("button.next"), onNext: forward, back: back, focus: chooser.first,
 	})
-	w.next.enable(chooser.ok(chooser.advise(chooser.value())))
+	w.allow(chooser.ok(chooser.advise(chooser.value())))
 	chooser.first.OnSubmitted = func(string) { d.window.Canvas().Focus(chooser.second) }
 	chooser.second.OnSubmitted = func(string) {
 		if !w.next.Disabled() {

@@ -79,6 +79,7 @@ func (p *proof) pass(text string) {
 	if !p.done {
 		p.done = true
 		p.proven()
+		p.log.Debug("sheet proven")
 	}
 }
 
@@ -108,7 +109,7 @@ func (d *desk) provePage(sc *scope, r rail, coffer sheetReader, state *setupStat
 	p := d.newProof(sc, judge, func() {
 		state.proven = true
 		if w != nil {
-			w.next.enable(true)
+			w.allow(true)
 			d.window.Canvas().Focus(w.next)
 		}
 	})
@@ -136,7 +137,7 @@ func (d *desk) provePage(sc *scope, r rail, coffer sheetReader, state *setupStat
 			next()
 		}
 	}
-	w.next.enable(state.proven)
+	w.allow(state.proven)
 	if state.proven {
 		p.done = true
 		p.hint.set(toneGood, say("prove.done"))

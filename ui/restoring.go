@@ -60,6 +60,7 @@ func (d *desk) runningPage(sc *scope, r rail, coffer restorer, state *restoreSta
 		return receipt, err
 	}, func(receipt app.Receipt, err error) {
 		state.receipt = receipt
+		d.log.Info("restore ended", "files", receipt.Restored, "failed", receipt.Failed)
 		if err == nil {
 			next()
 			return

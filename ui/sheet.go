@@ -124,6 +124,7 @@ func (s *sheetSaver) done(path, paper string) {
 	}
 	s.box.Refresh()
 	s.saved(path, paper)
+	s.log.Debug("sheet saved")
 }
 
 // view opens the PDF in the program that the system has for it, where it can be printed.
@@ -139,7 +140,7 @@ func (d *desk) sheetPage(sc *scope, r rail, coffer sheetWriter, state *setupStat
 	var w *wizardPage
 	saver := d.newSheetSaver(sc, coffer, state.key, state.place.Dest, state.sheet, state.chosen, func(path, paper string) {
 		state.sheet = sheetState{path: path, paper: paper}
-		w.next.enable(true)
+		w.allow(true)
 		d.window.Canvas().Focus(w.next)
 	})
 	var aside *button
@@ -163,7 +164,7 @@ func (d *desk) sheetPage(sc *scope, r rail, coffer sheetWriter, state *setupStat
 		},
 		next: say("button.next"), onNext: next, back: back, aside: aside, focus: saver.save,
 	})
-	w.next.enable(state.sheet.path != "")
+	w.allow(state.sheet.path != "")
 	if state.lock == app.LockPassword {
 		w.hint.set(tonePlain, say("sheet.must"))
 	}

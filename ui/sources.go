@@ -142,6 +142,9 @@ func (l *sourceList) count(path string) {
 			s.files, s.bytes, s.counted, s.unreadable = c.files, c.bytes, true, err != nil
 		})
 		l.show()
+		if !slices.ContainsFunc(*l.sources, func(s source) bool { return !s.counted }) {
+			l.log.Debug("sources counted", "sources", len(*l.sources))
+		}
 	})
 }
 
@@ -202,7 +205,7 @@ func (d *desk) sourcesPage(sc *scope, r rail, coffer sourceFinder, state *setupS
 		}
 		total.set(sayN(key, files, "size", size(bytes)))
 		if w != nil {
-			w.next.enable(len(state.chosen()) > 0)
+			w.allow(len(state.chosen()) > 0)
 		}
 	})
 	w = d.ask(sc, r, question{
@@ -215,7 +218,7 @@ func (d *desk) sourcesPage(sc *scope, r rail, coffer sourceFinder, state *setupS
 		next: say("button.next"), onNext: next, back: back,
 		drop: list.addPath,
 	})
-	w.next.enable(len(state.chosen()) > 0)
+	w.allow(len(state.chosen()) > 0)
 	list.load(len(state.sources) == 0)
 	return &w.page
 }

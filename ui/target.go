@@ -25,7 +25,7 @@ func (d *desk) targetPage(sc *scope, r rail, state *restoreState, back, next fun
 			hint.set(toneCareful, say("sources.add.relative"))
 		}
 		if w != nil {
-			w.next.enable(ok)
+			w.allow(ok)
 		}
 	}
 	field := d.newPathField(sc, "", say("target.pick"), func(path string, _ bool) {
@@ -56,6 +56,7 @@ func (d *desk) targetPage(sc *scope, r rail, state *restoreState, back, next fun
 		next:  say("button.next"), onNext: next, back: back, focus: group.tiles[0],
 		drop: func(path string) { field.set(path) },
 	})
+	group.accept = w.accept
 	field.entry.OnSubmitted = func(string) {
 		if !w.next.Disabled() {
 			next()

@@ -165,6 +165,7 @@ func (w *Window) show(p *page) {
 		w.home = nil
 	}
 	w.page = p
+	w.window.Canvas().Unfocus() // what had it is gone, and would go on taking keys
 	w.back.Objects = []fyne.CanvasObject{p.object}
 	w.back.Refresh()
 	if p.focus != nil {

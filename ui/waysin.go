@@ -140,7 +140,7 @@ func (d *desk) changePage(coffer keyKeeper, back func()) *page {
 	var w *wizardPage
 	chooser := newSecretChooser(app.LockPassword, []string{d.computer, d.home}, "", func(ok bool) {
 		if w != nil {
-			w.next.enable(ok)
+			w.allow(ok)
 		}
 	})
 	save := func() {
@@ -162,7 +162,7 @@ func (d *desk) changePage(coffer keyKeeper, back func()) *page {
 		body:   []fyne.CanvasObject{card(chooser.box)},
 		button: say("change.button"), do: save, focus: chooser.first,
 	}, back)
-	w.next.enable(false)
+	w.allow(false)
 	chooser.first.OnSubmitted = func(string) { d.window.Canvas().Focus(chooser.second) }
 	chooser.second.OnSubmitted = func(string) {
 		if !w.next.Disabled() {
@@ -200,7 +200,7 @@ func (d *desk) practicePage(coffer keyKeeper, back, forgot func()) *page {
 				}
 			})
 	}
-	secret.OnChanged = func(s string) { w.next.enable(s != "") }
+	secret.OnChanged = func(s string) { w.allow(s != "") }
 	secret.OnSubmitted = func(string) { try() }
 	w = d.taskPage(sc, asked{
 		name: "key/practice", title: say("practice.title"), lead: say("practice.lead"),
@@ -210,7 +210,7 @@ func (d *desk) practicePage(coffer keyKeeper, back, forgot func()) *page {
 		},
 		button: say("practice.button"), do: try, focus: secret,
 	}, back)
-	w.next.enable(false)
+	w.allow(false)
 	return &w.page
 }
 
@@ -260,7 +260,7 @@ func (d *desk) sheetAgainPage(coffer keyKeeper, settings app.Settings, place str
 	var w *wizardPage
 	saver := d.newSheetSaver(sc, coffer, app.RootKey{}, place, sheetState{paper: settings.Paper},
 		func() []string { return settings.Sources }, func(string, string) {
-			w.next.enable(true)
+			w.allow(true)
 			d.window.Canvas().Focus(w.next)
 		})
 	w = d.taskPage(sc, asked{
@@ -268,7 +268,7 @@ func (d *desk) sheetAgainPage(coffer keyKeeper, settings app.Settings, place str
 		body:   []fyne.CanvasObject{card(saver.box)},
 		button: say("sheet.prove"), do: prove, focus: saver.save,
 	}, back)
-	w.next.enable(false)
+	w.allow(false)
 	return &w.page
 }
 
@@ -283,7 +283,7 @@ func (d *desk) checkPage(coffer keyKeeper, back func()) *page {
 		if n := digits.wrong(); n > 0 {
 			result.set(toneBad, say("open.line-wrong", "n", n))
 		}
-		w.next.enable(digits.whole())
+		w.allow(digits.whole())
 	})
 	check := func() {
 		text := []byte(digits.text())
@@ -304,7 +304,7 @@ func (d *desk) checkPage(coffer keyKeeper, back func()) *page {
 		body:   []fyne.CanvasObject{card(stack(gap3, digits.box, result.box))},
 		button: say("check.button"), do: check, focus: digits.lines[0].entry,
 	}, back)
-	w.next.enable(false)
+	w.allow(false)
 	return &w.page
 }
 
@@ -335,7 +335,7 @@ func (w *wizardPage) finish(head, body string, back func()) {
 	w.fail(stack(gap4, row(0, picture("done", 180, 126)), heading(head), plain(body)))
 	if w.next != nil {
 		w.next.Show()
-		w.next.enable(true)
+		w.allow(true)
 		w.next.OnTapped = back
 		w.next.SetText(say("button.done"))
 	}

@@ -20,12 +20,13 @@ func (d *desk) whenPage(sc *scope, r rail, coffer browser, state *restoreState, 
 	choose := func(id string) {
 		state.snapshot = id
 		if w != nil {
-			w.next.enable(true)
+			w.allow(true)
 		}
 	}
 	show := func(list []answer) {
 		holder.RemoveAll()
 		group := newAnswers(state.snapshot, choose, list[:min(len(list), whenShown)]...)
+		group.accept = w.accept
 		holder.Add(group.box)
 		if len(list) > whenShown {
 			holder.Add(row(0, quiet(sayN("when.more", int64(len(list)-whenShown)), "plus", func() {
@@ -44,7 +45,7 @@ func (d *desk) whenPage(sc *scope, r rail, coffer browser, state *restoreState, 
 		body:  []fyne.CanvasObject{spinner.box, status.box, holder},
 		next:  say("button.next"), onNext: next, back: back,
 	})
-	w.next.enable(false)
+	w.allow(false)
 	spinner.start(say("browse.loading"))
 	run(sc, func(ctx context.Context) (moments, error) { return loadMoments(ctx, coffer, state) }, func(m moments, err error) {
 		spinner.stop()
@@ -60,7 +61,8 @@ func (d *desk) whenPage(sc *scope, r rail, coffer browser, state *restoreState, 
 				state.snapshot = ""
 			}
 			show(list)
-			w.next.enable(true)
+			w.allow(true)
+			d.log.Debug("moments shown", "count", len(list))
 		}
 	})
 	return &w.page
@@ -100,7 +102,7 @@ func (d *desk) momentAnswers(m moments) []answer {
 			if i == 0 {
 				id = ""
 			}
-			list = append(list, answer{id: id, title: moment(v.Snapshot.Time, d.now()),
+			list = append(list, answer{id: id, title: sentenceCase(moment(v.Snapshot.Time, d.now())),
 				body: say("when.version", "size", size(v.Entry.Size), "when", moment(v.Entry.ModTime, d.now()))})
 		}
 		return list
@@ -111,7 +113,7 @@ func (d *desk) momentAnswers(m moments) []answer {
 			continue
 		}
 		last = s.Time
-		a := answer{id: s.ID, title: moment(s.Time, d.now()), body: sayN("when.files", s.Files, "size", size(s.Bytes), "computer", orUnknown(s.Computer))}
+		a := answer{id: s.ID, title: sentenceCase(moment(s.Time, d.now())), body: sayN("when.files", s.Files, "size", size(s.Bytes), "computer", orUnknown(s.Computer))}
 		if i == 0 {
 			a.id, a.title = "", say("when.latest", "when", moment(s.Time, d.now()))
 		}

@@ -72,6 +72,7 @@ func (c *placeChooser) inspect(path string) {
 			if c.asked == path {
 				c.busy.stop()
 				c.found(info, err)
+				c.log.Debug("place inspected", "backups", len(info.Backups))
 			}
 		})
 }
@@ -97,7 +98,7 @@ func (d *desk) wherePage(sc *scope, r rail, coffer placeInspector, state *setupS
 			already.Show()
 		}
 		if w != nil {
-			w.next.enable(usable)
+			w.allow(usable)
 		}
 	})
 	w = d.ask(sc, r, question{
@@ -112,7 +113,7 @@ func (d *desk) wherePage(sc *scope, r rail, coffer placeInspector, state *setupS
 		next: say("button.next"), onNext: next, back: back, focus: chooser.field.entry,
 		drop: func(path string) { chooser.field.set(path) },
 	})
-	w.next.enable(false)
+	w.allow(false)
 	if state.place.Dest != "" {
 		chooser.asked = state.place.Dest
 		chooser.field.set(state.place.Dest)

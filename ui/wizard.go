@@ -29,6 +29,7 @@ type question struct {
 // A wizardPage is a question on screen.
 type wizardPage struct {
 	page
+	window     fyne.Window
 	next, back *button
 	hint       *hint // why something does not work, above the buttons
 	busy       *busy
@@ -44,7 +45,7 @@ type rail struct {
 
 // ask builds the page of a question.
 func (d *desk) ask(sc *scope, r rail, q question) *wizardPage {
-	w := &wizardPage{hint: newHint(), busy: newBusy()}
+	w := &wizardPage{window: d.window, hint: newHint(), busy: newBusy()}
 	w.page = page{name: q.name, back: q.back, focus: q.focus, drop: q.drop, scope: sc}
 
 	text := stack(gap2, title(q.title))
@@ -82,6 +83,23 @@ func (w *wizardPage) footer(q question) fyne.CanvasObject {
 	return container.NewBorder(widget.NewSeparator(), nil, nil, nil, pad(gap8, gap4, bar))
 }
 
+// allow opens or closes the way on. When it opens and nothing else has the focus, it gets
+// it, so that Enter goes on.
+func (w *wizardPage) allow(on bool) {
+	w.next.enable(on)
+	canvas := w.window.Canvas()
+	if on && canvas.Focused() == nil {
+		canvas.Focus(w.next)
+	}
+}
+
+// accept goes on, if the way is open.
+func (w *wizardPage) accept() {
+	if w.next != nil {
+		w.next.press()
+	}
+}
+
 // work shows that something runs, and keeps the main button from starting it twice.
 func (w *wizardPage) work(verb string) {
 	w.hint.clear()
@@ -95,7 +113,7 @@ func (w *wizardPage) work(verb string) {
 func (w *wizardPage) rest() {
 	w.busy.stop()
 	if w.next != nil {
-		w.next.enable(true)
+		w.allow(true)
 	}
 }
 

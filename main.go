@@ -1,0 +1,88 @@
+// Coffer-desktop is the window of Coffer. This file only wires it: package ui shows, package
+// app does.
+package main
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"os"
+
+	"fyne.io/fyne/v2"
+	fyneapp "fyne.io/fyne/v2/app"
+
+	"coffer/app"
+	"coffer/internal/wiring"
+	"coffer/ui"
+)
+
+// release is the tag of a released build, set by the linker; "" otherwise.
+var release string
+
+func main() {
+	home := flag.String("C", "", "`folder` of the profile")
+	probe := flag.Bool("probe", false, "see whether a window can be opened here, and exit with 0 or 1")
+	flag.Parse()
+	os.Exit(run(*home, *probe))
+}
+
+// run shows the window until it is closed, and returns the exit status. Without a display
+// or OpenGL, fyne panics, or comes back before it has started.
+func run(home string, probe bool) (status int) {
+	started := false
+	defer func() {
+		trouble := recover()
+		if started && trouble != nil {
+			panic(trouble)
+		}
+		if !started && status == 0 {
+			fmt.Fprint(os.Stderr, noWindow)
+			status = 1
+		}
+	}()
+	f := fyneapp.NewWithID("app.coffer.desktop")
+	f.Lifecycle().SetOnStarted(func() {
+		started = true
+		if probe {
+			f.Quit()
+		}
+	})
+	if !probe {
+		return open(f, home)
+	}
+	f.NewWindow("").Show()
+	f.Run()
+	return 0
+}
+
+// open wires a profile to a window and runs it.
+func open(f fyne.App, home string) int {
+	config, err := wiring.Config(home, os.Getenv)
+	if err == nil {
+		config.Version = cmp.Or(release, config.Version)
+		err = show(f, config)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "coffer-desktop:", err)
+		return 1
+	}
+	return 0
+}
+
+func show(f fyne.App, config app.Config) error {
+	coffer, err := app.New(config)
+	if err != nil {
+		return err
+	}
+	defer coffer.Close()
+	w, err := ui.New(f, ui.Options{Coffer: coffer, Computer: config.Computer, Home: config.UserHome, Log: config.Log})
+	if err == nil {
+		w.Show()
+		f.Run()
+	}
+	return err
+}
+
+const noWindow = `coffer-desktop: no window can be opened here.
+Everything that the window does, the command line does too: see coffer help.
+`
