@@ -11,3 +11,9 @@ func BackupAt(o BackupOptions, now time.Time, read func(path string)) BackupOpti
 	}
 	return o
 }
+
+// RestoreWith returns options that make a restore call fn before it reads a file back.
+func RestoreWith(o RestoreOptions, fn func(path string)) RestoreOptions {
+	o.beforeVerify = fn
+	return o
+}

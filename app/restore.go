@@ -1,8 +1,10 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -45,6 +47,8 @@ type RestoreOptions struct {
 	Gate     *Gate
 	Progress ProgressFunc
 	Problem  func(Problem) // one at a time
+
+	beforeVerify func(path string) // of tests
 }
 
 // A Rename is a file that got another name than it had.
@@ -101,6 +105,9 @@ func (a *App) newRestore(ctx context.Context, o RestoreOptions) (*restore, error
 		return nil, &PathError{o.Target, ErrTargetDenied}
 	}
 	o.Target = path
+	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		return nil, &PathError{path, target.ErrNotFolder}
+	}
 	s, snapshot, err := a.openSnapshot(ctx, o.Snapshot)
 	if err != nil {
 		return nil, err
@@ -163,14 +170,55 @@ func (r *restore) plan(ctx context.Context) (RestorePlan, error) {
 		return p, &PathError{r.options.Target, errors.Join(ErrTargetDenied, err)}
 	}
 	p.TargetNotEmpty = notEmpty(r.options.Target)
-	err = r.planFolder(ctx, r.snapshot.Root, r.selection, "", r.options.Target, p.TargetNotEmpty, &p)
+	err = r.each(ctx, p.count)
 	return p, err
 }
 
-func (r *restore) planFolder(ctx context.Context, content repo.Content, sel *waypoint, from, to string, exists bool, p *RestorePlan) error {
+// A planned entry is one that would be restored.
+type planned struct {
+	*repo.Entry
+	from, to string // its path in the backup, and at the target
+	renamed  bool
+	exists   bool // the folder at the target that it goes to
+}
+
+func (p *RestorePlan) count(e planned) {
+	if e.renamed && len(p.Renames) < maxProblems {
+		p.Renames = append(p.Renames, Rename{e.from, e.to})
+	}
+	if e.Type == repo.TypeFolder {
+		p.Dirs++
+		return
+	}
+	p.Files++
+	p.Bytes += dataBytes(e.Entry)
+	p.Sample = cmp.Or(p.Sample, e.to)
+	if e.exists && isThere(e.to) {
+		p.Existing++
+	}
+}
+
+// dataBytes returns how many bytes of a file are in the backup.
+func dataBytes(e *repo.Entry) int64 {
+	if e.State == repo.StateUnreadable {
+		return 0
+	}
+	return e.Size - e.HoleBytes()
+}
+
+// each calls fn for everything that is selected. Damaged parts are passed over: the
+// restore itself names them.
+func (r *restore) each(ctx context.Context, fn func(planned)) error {
+	return r.eachIn(ctx, r.snapshot.Root, r.selection, "", r.options.Target, notEmpty(r.options.Target), fn)
+}
+
+func (r *restore) eachIn(ctx context.Context, content repo.Content, sel *waypoint, from, to string, exists bool, fn func(planned)) error {
 	for e, err := range r.session.repo.Folder(ctx, content) {
 		if err == nil {
 			err = context.Cause(ctx)
+		}
+		if isLost(ctx, err) {
+			return nil
 		}
 		if err != nil {
 			return err
@@ -180,24 +228,13 @@ func (r *restore) planFolder(ctx context.Context, content repo.Content, sel *way
 			continue
 		}
 		name, renamed := target.SafeName(e.Name, goos)
-		here, there := from+"/"+e.Name, filepath.Join(to, name)
-		if renamed && len(p.Renames) < maxProblems {
-			p.Renames = append(p.Renames, Rename{here, there})
-		}
-		if e.Type == repo.TypeFolder {
-			p.Dirs++
-			if err := r.planFolder(ctx, e.Content, below, here, there, exists && isThere(there), p); err != nil {
-				return err
-			}
+		p := planned{&e, from + "/" + e.Name, filepath.Join(to, name), renamed, exists}
+		fn(p)
+		if e.Type != repo.TypeFolder {
 			continue
 		}
-		p.Files++
-		p.Bytes += e.Size - e.HoleBytes()
-		if p.Sample == "" {
-			p.Sample = there
-		}
-		if exists && isThere(there) {
-			p.Existing++
+		if err := r.eachIn(ctx, e.Content, below, p.from, p.to, exists && isThere(p.to), fn); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -212,12 +249,12 @@ type Receipt struct {
 	Bytes     int64     `json:"bytes"`
 	Renamed   int64     `json:"renamed"`
 	Skipped   int64     `json:"skipped"`
-	Failed    int64     `json:"failed"`
+	Failed    int64     `json:"failed"` // files, links and folders that are missing or not whole
 	Seconds   float64   `json:"seconds"`
 	Identical int64     `json:"-"` // of the restored ones, those that were there already
 	Problems  []Problem `json:"-"` // the first 1000
 	Renames   []Rename  `json:"-"` // the first 1000
-	Lost      []Problem `json:"-"` // attributes that this system could not take; the first 1000
+	Lost      []Problem `json:"-"` // attributes that this system could not take; many of one kind are one
 	StartedAt time.Time `json:"-"`
 }
 
