@@ -102,6 +102,9 @@ func (c *console) width() int {
 	if err != nil {
 		return 0
 	}
+	if n == 0 {
+		n = 80 // a terminal that does not know, such as some serial lines
+	}
 	return max(n-1, 20) // the last cell would wrap on some terminals
 }
 

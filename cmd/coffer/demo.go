@@ -89,7 +89,7 @@ func (d *demo) onComputer(name string, work func(a profile) error) (err error) {
 		return err
 	}
 	cfg.VaultDir, cfg.Keyring = d.path("vault"), nil
-	cfg.Memory, cfg.Version = d.flags.memoryBytes, version()
+	cfg.Memory = d.flags.memoryBytes
 	a, err := d.newProfile(cfg)
 	if err != nil {
 		return err
@@ -237,7 +237,7 @@ func (d *demo) restoreAndCompare(ctx context.Context, a profile, id, name string
 		return differs(printable(what) + " came back different")
 	}
 	return d.say("Restored snapshot %s: %s (%s), %d checked by hash, every byte the same.",
-		shortID(id), count(r.Restored, "file", "files"), bytesText(r.Bytes), r.Verified)
+		shortID(id), count(r.Restored, "file or link", "files and links"), bytesText(r.Bytes), r.Verified)
 }
 
 // restoredFolder finds the folder of the demo below a target, where it lies under its

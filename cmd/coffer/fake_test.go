@@ -63,6 +63,9 @@ func (f *fakeProfile) Unlock(_ context.Context, o app.UnlockOptions) error {
 }
 func (f *fakeProfile) KeptIn() app.KeepKey                            { return f.overview.KeptIn }
 func (f *fakeProfile) Overview(context.Context) (app.Overview, error) { return f.overview, f.err }
+func (f *fakeProfile) WaysIn(context.Context, string, string) ([]app.WayIn, error) {
+	return f.overview.WaysIn, f.err
+}
 func (f *fakeProfile) Backup(_ context.Context, o app.BackupOptions) (app.BackupSummary, error) {
 	f.backupOptions = o
 	for _, p := range f.problems {

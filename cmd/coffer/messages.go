@@ -201,10 +201,10 @@ var notices = map[app.NoticeCode][]string{
 	app.NoticeKeyNotKept:     say("The key could not be kept on this computer: each command will need --password-file, --passphrase-file or --key-file."),
 	app.NoticeVaultHere:      say("The vault is on this computer ({computer}): if it is lost, the password is lost with it. Your recovery sheet still opens the backup.", "The vault is on this computer: if it is lost, the password is lost with it. Your recovery sheet still opens the backup."),
 	app.NoticeSheetNotProven: say("The recovery sheet is not saved and proven yet: 'coffer key sheet FILE.pdf' makes it, 'coffer key verify' proves it."),
-	app.NoticeNoReadme:       say("README.txt could not be written into the place. The backup works without it."),
+	app.NoticeNoReadme:       say("The place has a README.txt that is not Coffer's. It stays as it is, and the backup works without its own."),
 	app.NoticeForeignFiles:   say("There are other files in the place ({count}). They stay as they are.", "There are other files in the place. They stay as they are."),
-	app.NoticeOldHead:        say("The place has newer headers that this key does not open. If nobody changed the password lately, find out why."),
-	app.NoticeVaultForgotten: say("The vault's record of the old password could not be removed."),
+	app.NoticeOldHead:        say("The place has newer headers that this key did not make. If nobody changed the password lately, find out why."),
+	app.NoticeVaultForgotten: say("An earlier set-up that was not finished left a record in the vault. It opens nothing."),
 }
 
 // sayNotices tells what the user should know of something that worked.

@@ -28,6 +28,7 @@ type program struct {
 	signals *signals        // nil: nobody watches
 	flags   globalFlags
 	console *console
+	hushed  bool // the terminal does not show what is typed
 	running bool // a command has begun: from here on an error is no mistake of usage
 }
 
@@ -205,7 +206,6 @@ func (p *program) openProfile() (profile, app.Config, error) {
 		return nil, cfg, err
 	}
 	cfg.Memory = p.flags.memoryBytes
-	cfg.Version = version()
 	a, err := p.newProfile(cfg)
 	return a, cfg, err
 }
@@ -220,8 +220,9 @@ func (p *program) withProfile(work func(a profile, cfg app.Config) error) (err e
 	return work(a, cfg)
 }
 
-// interactive reports whether there is somebody to ask.
-func (p *program) interactive() bool { return isTerminal(p.stdin) && isTerminal(p.stderr) }
+// interactive reports whether there is somebody to ask. What counts is standard input: a
+// job that has a terminal somewhere but reads from /dev/null must not hang at a question.
+func (p *program) interactive() bool { return isTerminal(p.stdin) }
 
 // isTerminal reports whether a stream is a terminal.
 func isTerminal(stream any) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,8 +35,8 @@ func (p *program) restoreCommand() *cobra.Command {
 	var f restoreFlags
 	cmd := p.command("restore SNAPSHOT [PATH...] --target FOLDER", "Get files back", `
 Writes the files of a snapshot, or only those at PATH, below the target folder, each with
-its full path. Nothing that is there already is touched unless --on-conflict says so:
-  keep-both    the restored file gets another name
+its full path. What happens to a file that is there already, --on-conflict says:
+  keep-both    the restored file gets another name (this is the default)
   keep-newer   the newer one stays
   replace      the restored one stays
   skip         the one that is there stays
@@ -143,7 +144,7 @@ func receiptText(r app.Receipt) string {
 	}
 	listProblems(&b, "Not restored:", r.Problems)
 	listRenames(&b, r.Renames)
-	listProblems(&b, "What this system could not take:", r.Lost)
+	listLost(&b, r.Lost)
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
@@ -156,6 +157,25 @@ func listProblems(b *strings.Builder, title string, list []app.Problem) {
 		fmt.Fprintf(b, "  %s (%s)\n", printable(p.Path), printable(p.Reason))
 	}
 	more(b, len(list))
+}
+
+// listLost says what could not be taken over (an owner, a date of creation), by reason:
+// where one file has it, most have it.
+func listLost(b *strings.Builder, list []app.Problem) {
+	const examples = 3
+	if len(list) == 0 {
+		return
+	}
+	fmt.Fprintln(b, "What this system could not take:")
+	byReason := map[string][]string{}
+	for _, p := range list {
+		byReason[p.Reason] = append(byReason[p.Reason], printable(p.Path))
+	}
+	for _, reason := range slices.Sorted(maps.Keys(byReason)) {
+		paths := byReason[reason]
+		fmt.Fprintf(b, "  %s: %s, as %s\n", printable(reason), count(int64(len(paths)), "file", "files"),
+			strings.Join(paths[:min(len(paths), examples)], ", "))
+	}
 }
 
 func listRenames(b *strings.Builder, list []app.Rename) {

@@ -30,8 +30,7 @@ Secrets come from a prompt or a file, never from the command line.
 Exit status: 0 done; 1 failed; 2 wrong usage; 3 done, but some files were not read or
 restored; 4 wrong password or key; 5 the vault has destroyed the key; 6 the backup is
 damaged; 7 the vault asks to wait; 130 stopped.`,
-		cobra.NoArgs, func(context.Context, []string) error { return p.console.result("%s", strings.TrimSpace(startPage)) })
-	root.Use = "coffer"
+		nil, func(context.Context, []string) error { return p.console.result("%s", strings.TrimSpace(startPage)) })
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetIn(p.stdin)
 	root.SetOut(p.stdout)

@@ -66,7 +66,11 @@ func (s secretFlags) read(p *program) (w wayIn, err error) {
 // readSecretFile reads a secret from a file, or from standard input when name is "-". One
 // newline at its end is not part of it: editors and echo put one there.
 func (p *program) readSecretFile(name string) (app.Secret, error) {
-	text, err := p.readBounded(name)
+	var text []byte
+	var err error
+	// It may be a pipe that nobody writes to. Nothing is lost while a secret is read, so
+	// that Ctrl-C may end the process as it does at a prompt.
+	p.signals.whileAsking(func() { text, err = p.readBounded(name) })
 	if err != nil {
 		return app.Secret{}, &commandError{
 			code: app.CodeUsage, path: name, err: err,
@@ -146,24 +150,42 @@ func (p *program) readKeyFile(name string) (key app.RootKey, err error) {
 	return key, err
 }
 
-// askSecret asks for a secret on the terminal, without showing it.
-func (p *program) askSecret(prompt string) (app.Secret, error) {
+// hush stops the terminal from showing what is typed, until show is called. It comes
+// before the question: what is typed or pasted early would be shown otherwise. Inside
+// another hush it does nothing, so that a dialog can be hidden as a whole.
+func (p *program) hush() (show func(), err error) {
 	f, ok := p.stdin.(*os.File)
 	if !ok || !p.interactive() {
-		return app.Secret{}, errNobodyToAsk()
+		return nil, errNobodyToAsk()
 	}
-	state, err := term.GetState(int(f.Fd()))
+	if p.hushed {
+		return func() {}, nil
+	}
+	restore, err := hideTyping(f)
 	if err != nil {
-		return app.Secret{}, fmt.Errorf("prepare terminal: %w", err)
+		return nil, err
 	}
-	p.console.clearLine()
-	io.WriteString(p.stderr, prompt+" ")
-	var text []byte
-	p.signals.whilePrompting(
-		func() { term.Restore(int(f.Fd()), state) },
-		func() { text, err = term.ReadPassword(int(f.Fd())) },
-	)
-	io.WriteString(p.stderr, "\n")
+	p.hushed = true
+	p.signals.set(restore)
+	return func() {
+		p.signals.set(nil)
+		restore()
+		p.hushed = false
+	}, nil
+}
+
+// askSecret asks for a secret on the terminal, without showing it.
+func (p *program) askSecret(prompt string) (app.Secret, error) {
+	show, err := p.hush()
+	if err != nil {
+		return app.Secret{}, err
+	}
+	defer show()
+	out, done := p.promptTo()
+	defer done()
+	io.WriteString(out, prompt+" ")
+	text, err := term.ReadPassword(int(p.stdin.(*os.File).Fd()))
+	io.WriteString(out, "\n") // the one that was typed was not shown either
 	if errors.Is(err, io.EOF) {
 		return app.Secret{}, &commandError{code: app.CodeCanceled, says: "Nothing was typed."}
 	}
@@ -173,22 +195,41 @@ func (p *program) askSecret(prompt string) (app.Secret, error) {
 	return app.NewSecret(text), nil
 }
 
-func errNobodyToAsk() error {
-	return usage("There is no terminal to ask on.",
-		"Give the secret in a file: --password-file, --passphrase-file or --key-file (- is standard input).")
-}
-
 // askLine asks a question whose answer may be seen.
 func (p *program) askLine(prompt string) (string, error) {
 	if !p.interactive() {
 		return "", errNobodyToAsk()
 	}
-	p.console.clearLine()
-	io.WriteString(p.stderr, prompt+" ")
+	out, done := p.promptTo()
+	defer done()
+	io.WriteString(out, prompt+" ")
 	var line []byte
 	var err error
-	p.signals.whilePrompting(func() {}, func() { line, err = readLine(p.stdin) })
+	p.signals.whileAsking(func() { line, err = readLine(p.stdin) })
 	return strings.TrimSpace(string(line)), err
+}
+
+// promptTo returns where a question is seen: standard error, or the terminal itself when
+// standard error goes elsewhere (`coffer backup 2> log`).
+func (p *program) promptTo() (w io.Writer, done func()) {
+	p.console.clearLine()
+	if isTerminal(p.stderr) {
+		return p.stderr, func() {}
+	}
+	name := "/dev/tty"
+	if runtime.GOOS == "windows" {
+		name = "CONOUT$"
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return p.stderr, func() {}
+	}
+	return f, func() { f.Close() }
+}
+
+func errNobodyToAsk() error {
+	return usage("There is no terminal to ask on.",
+		"Give the secret in a file: --password-file, --passphrase-file or --key-file (- is standard input).")
 }
 
 // readLine reads up to a newline and nothing beyond it: what follows belongs to the next
@@ -215,6 +256,11 @@ func (p *program) newSecret(lock app.LockKind) (app.Secret, error) {
 	if lock == app.LockPassphrase {
 		name = "passphrase"
 	}
+	show, err := p.hush()
+	if err != nil {
+		return app.Secret{}, err
+	}
+	defer show()
 	for {
 		first, err := p.askSecret("New " + name + ":")
 		if err != nil {
@@ -258,6 +304,11 @@ func (p *program) takes(lock app.LockKind, secret app.Secret) bool {
 // askKey asks for the 64 digits, line by line, and says at once which line has a typing
 // error. All digits at once are taken too.
 func (p *program) askKey() (app.RootKey, error) {
+	show, err := p.hush()
+	if err != nil {
+		return app.RootKey{}, err
+	}
+	defer show()
 	p.console.warn("Type the 64 digits, line by line as on your recovery sheet, or all at once. They are not shown.")
 	var text []byte
 	defer func() { clear(text) }()

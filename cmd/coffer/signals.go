@@ -14,7 +14,7 @@ import (
 type signals struct {
 	mu      sync.Mutex
 	console *console
-	restore func() // not nil while a secret is typed: gives the terminal its echo back
+	restore func() // not nil while an answer is awaited: gives the terminal its echo back
 }
 
 // watchSignals starts to watch; stop ends it. This is the only goroutine of the command.
@@ -66,19 +66,20 @@ func (s *signals) attach(c *console) {
 	s.console = c
 }
 
-// whilePrompting runs read, during which a signal restores the terminal and ends the
-// process. It is nil-safe, for programs that nobody watches.
-func (s *signals) whilePrompting(restore func(), read func()) {
-	if s == nil {
-		read()
-		return
-	}
-	s.set(restore)
+// whileAsking runs read, during which a signal ends the process: nothing is being done
+// that could be lost, and a read of a terminal or a pipe cannot be canceled.
+func (s *signals) whileAsking(read func()) {
+	s.set(func() {})
 	defer s.set(nil)
 	read()
 }
 
+// set says how the terminal is restored before a signal ends the process; nil says that a
+// signal cancels. Programs that nobody watches have no signals.
 func (s *signals) set(restore func()) {
+	if s == nil {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.restore = restore

@@ -13,6 +13,7 @@ type unlocker interface {
 	Unlock(ctx context.Context, o app.UnlockOptions) error
 	KeptIn() app.KeepKey
 	Overview(ctx context.Context) (app.Overview, error)
+	WaysIn(ctx context.Context, dest, repository string) ([]app.WayIn, error)
 }
 
 // withKey runs work on a profile whose key is at hand: kept on this computer, or from the
@@ -44,7 +45,11 @@ func (p *program) unlock(ctx context.Context, a unlocker, flags *secretFlags) er
 	if err != nil || !o.SetUp || !o.Locked {
 		return err
 	}
-	return p.askIn(ctx, o.WaysIn, func(w wayIn) error { return unlockWith(ctx, a, w) })
+	ways, err := a.WaysIn(ctx, o.Place, o.Repository)
+	if err != nil {
+		return err
+	}
+	return p.askIn(ctx, ways, func(w wayIn) error { return unlockWith(ctx, a, w) })
 }
 
 func unlockWith(ctx context.Context, a unlocker, w wayIn) error {

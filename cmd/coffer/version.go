@@ -6,26 +6,23 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"coffer/internal/wiring"
 )
 
-// release is the version of a released program: the linker sets it.
-var release string
-
-// version says which program this is: the release, or the commit that it was built from.
+// version says which program this is: the release, and the commit that it was built from
+// where the build knows it.
 func version() string {
-	if release != "" {
-		return release
-	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return "unreleased"
+		return wiring.Version
 	}
 	for _, s := range info.Settings {
 		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-			return "unreleased (" + s.Value[:12] + ")"
+			return wiring.Version + " (" + s.Value[:12] + ")"
 		}
 	}
-	return "unreleased"
+	return wiring.Version
 }
 
 func (p *program) versionCommand() *cobra.Command {
