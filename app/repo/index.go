@@ -169,6 +169,21 @@ func (t *chunkTable) all(fn func(*tableEntry)) {
 	}
 }
 
+// everywhere calls fn for every known place of every chunk.
+func (t *chunkTable) everywhere(fn func(crypto.ChunkID, location)) {
+	t.all(func(e *tableEntry) { fn(e.id, e.location) })
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		for id, copies := range s.copies {
+			for _, at := range copies {
+				fn(id, at)
+			}
+		}
+		s.mu.Unlock()
+	}
+}
+
 // set records where a chunk lies. The first place stays the first, others are kept for
 // when it turns out to be damaged.
 func (t *chunkTable) set(id crypto.ChunkID, at location) {

@@ -156,6 +156,11 @@ func ofPlace(err error) bool {
 	return false
 }
 
+// isReadError tells trouble with one object from trouble with the place, which
+// ends the check: "everything is damaged" is the wrong thing to say of a disk
+// that was pulled out.
+func isReadError(err error) bool { return !ofPlace(err) || errors.Is(err, cloud.ErrDenied) }
+
 // limits are the sizes of objects, by kind, beyond which none is worth fetching.
 var limits = map[string]int64{"pack": maxPack, "index": maxIndex, "snap": maxSnapshot, "head": maxHead}
 
@@ -329,6 +334,8 @@ func (r *Repository) readAt(ctx context.Context, object string, p []byte, off in
 		return &ObjectError{object, ErrMissing}
 	case errors.Is(err, cloud.ErrRange):
 		return broken(object, err)
+	case err != nil && ctx.Err() == nil && isReadError(err):
+		return &ObjectError{object, err}
 	}
 	return err
 }
