@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -229,3 +231,30 @@ func noise(seed string, n int) []byte {
 func under(target, source string) string {
 	return filepath.Join(target, strings.TrimPrefix(source, filepath.VolumeName(source)))
 }
+
+// endsAfter returns a context that is cancelled when it has been asked n times: at a moment
+// of the work and not of the clock.
+func endsAfter(t *testing.T, n int) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	c := &counted{Context: ctx, cancel: cancel}
+	c.left.Store(int64(n))
+	return c
+}
+
+type counted struct {
+	context.Context
+	left   atomic.Int64
+	cancel func()
+}
+
+func (c *counted) count() {
+	if c.left.Add(-1) == 0 {
+		c.cancel()
+	}
+}
+
+func (c *counted) Err() error            { c.count(); return c.Context.Err() }
+func (c *counted) Done() <-chan struct{} { c.count(); return c.Context.Done() }
+func (c *counted) Value(key any) any     { c.count(); return c.Context.Value(key) }

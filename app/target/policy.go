@@ -1,6 +1,7 @@
 package target
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"runtime"
@@ -93,7 +94,8 @@ func (d *Dir) conflict(temp, name string, mod source.Time, policy Policy, h *han
 	return Outcome{Result: Written, Name: name}, nil
 }
 
-// keepBoth publishes under the first free name.
+// keepBoth publishes under the first free name, unless a copy of an earlier restore is
+// the same: a restore that is started again makes no second copies.
 func (d *Dir) keepBoth(temp, name, twin string) (Outcome, error) {
 	for n := 1; n <= maxCopies; n++ {
 		other := copyName(name, d.t.stamp(), n, runtime.GOOS)
@@ -104,8 +106,55 @@ func (d *Dir) keepBoth(temp, name, twin string) (Outcome, error) {
 		if !errors.Is(err, fs.ErrExist) {
 			return Outcome{}, wrap("write", other, err)
 		}
+		if d.sameThing(temp, other) {
+			return Outcome{Result: Identical, Name: other, Twin: twin}, wrap("remove", temp, d.at.remove(temp))
+		}
 	}
 	return Outcome{}, &source.Error{Op: "write", Name: name, Kind: ErrTaken, Err: fs.ErrExist}
+}
+
+// sameThing reports whether two names are links to the same place, or files of the same
+// contents.
+func (d *Dir) sameThing(a, b string) bool {
+	if to, err := d.at.readlink(a); err == nil {
+		other, err := d.at.readlink(b)
+		return err == nil && to == other
+	}
+	f, err := d.at.openFile(a)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	g, err := d.at.openFile(b)
+	if err != nil {
+		return false
+	}
+	defer g.Close()
+	return sameBytes(f, g)
+}
+
+func sameBytes(f, g Existing) bool {
+	size := f.Info().Size
+	if size != g.Info().Size {
+		return false
+	}
+	bufF, bufG := make([]byte, 64<<10), make([]byte, 64<<10)
+	for at := int64(0); at < size; {
+		n := int(min(int64(len(bufF)), size-at))
+		for _, r := range []struct {
+			from Existing
+			buf  []byte
+		}{{f, bufF}, {g, bufG}} {
+			if got, err := r.from.ReadAt(r.buf[:n], at); got < n && err != nil {
+				return false
+			}
+		}
+		if !bytes.Equal(bufF[:n], bufG[:n]) {
+			return false
+		}
+		at += int64(n)
+	}
+	return true
 }
 
 // twin returns the name on disk that stands for name in a folder where case or
