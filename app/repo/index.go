@@ -21,13 +21,18 @@ const storedPackSize = 20 + 8 + 4 + segmentEntrySize
 // sealIndex returns the stored bytes of an index of packs.
 func sealIndex(keys *crypto.Keys, packs []storedPack) []byte {
 	slices.SortFunc(packs, func(a, b storedPack) int { return bytes.Compare(a.name[:], b.name[:]) })
+	return sealBody(keys, crypto.KindIndex, frameIndex, indexBody(packs))
+}
+
+// indexBody writes packs, which ascend, as section 6 says.
+func indexBody(packs []storedPack) []byte {
 	body := binary.BigEndian.AppendUint32(nil, uint32(len(packs)))
 	for _, p := range packs {
 		body = append(body, p.name[:]...)
 		body = binary.BigEndian.AppendUint64(body, uint64(p.size))
 		body = appendTable(body, p.segments)
 	}
-	return sealBody(keys, crypto.KindIndex, frameIndex, body)
+	return body
 }
 
 // openIndex returns the packs of a stored index.
