@@ -7,8 +7,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"coffer/cloud"
 	"coffer/crypto"
@@ -77,7 +80,7 @@ type Config struct {
 	VaultTries int             // tries of an embedded vault that is made now; 0: 10
 	VaultWaits []time.Duration // its waits after wrong tries; nil: the default list
 	KDF        crypto.KDFCost  // cost of one guess; zero: 256 MiB, 3 passes, 4 lanes
-	Getenv     func(string) string
+	Getenv     func(string) string // the environment, for the folders that XDG names; nil: empty
 }
 
 // The situations of a profile.
@@ -107,9 +110,8 @@ var (
 type App struct {
 	cfg Config
 
-	mu      sync.Mutex
-	root    RootKey // unlocked for this App's life; zero: look where it is kept
-	changed uint64  // counts SaveSettings, for tests of concurrency
+	mu   sync.Mutex
+	root RootKey // guarded by mu; found or unlocked, for this App's life; zero: look where it is kept
 }
 
 // New checks cfg and makes the profile folder. It takes no lock: reading is free.
@@ -125,15 +127,37 @@ func New(cfg Config) (*App, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Getenv == nil {
+		cfg.Getenv = func(string) string { return "" }
+	}
 	if cfg.Memory == 0 {
 		cfg.Memory = 256 << 20
 	}
+	cfg.Computer = computerName(cfg.Computer)
 	for _, dir := range []string{cfg.Home, filepath.Join(cfg.Home, "state"), filepath.Join(cfg.Home, "cache")} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("make profile folder: %w", err)
 		}
 	}
 	return &App{cfg: cfg}, nil
+}
+
+// maxComputer is how long a computer's name may be, in bytes: it stands in heads and vault
+// records, which have their limits, and on screens, which have theirs.
+const maxComputer = 48
+
+// computerName makes a name one that can be shown anywhere.
+func computerName(name string) string {
+	var out strings.Builder
+	for _, r := range strings.ToValidUTF8(strings.TrimSpace(name), "") {
+		if unicode.IsPrint(r) && out.Len()+utf8.RuneLen(r) <= maxComputer {
+			out.WriteRune(r)
+		}
+	}
+	if out.Len() == 0 {
+		return "this computer"
+	}
+	return out.String()
 }
 
 // Close forgets the key.

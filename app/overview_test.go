@@ -129,9 +129,14 @@ func noPlace(context.Context, string, bool) (cloud.Driver, string, error) {
 
 func TestHistoryIsBoundedAndSurvivesDamage(t *testing.T) {
 	a := newTestApp(t)
-	for i := range maxRuns + 5 {
-		a.recordRun(backupRun(testNow.Add(time.Duration(i)*time.Hour), ""))
+	var many []Run
+	for i := range maxRuns + 4 {
+		many = append(many, backupRun(testNow.Add(time.Duration(i)*time.Hour), ""))
 	}
+	if err := a.writeRuns(many); err != nil {
+		t.Fatal(err)
+	}
+	a.recordRun(backupRun(testNow.Add((maxRuns+4)*time.Hour), ""))
 	runs, err := a.readRuns()
 	if err != nil || len(runs) != maxRuns || !runs[0].Started.Equal(testNow.Add(5*time.Hour)) {
 		t.Fatalf("%d runs from %v, %v", len(runs), runs[0].Started, err)

@@ -295,7 +295,7 @@ func TestWhereTheKeyIsKept(t *testing.T) {
 func TestAPlaceThatIsNotOursIsNotUsed(t *testing.T) {
 	w := apptest.New(t)
 	c := w.Computer("ANN-LAPTOP")
-	setup(t, w, c, nil)
+	setup(t, w, c, func(o *app.SetupOptions) { o.Lock = app.LockKey })
 	away := w.Place + " away"
 	if err := os.Rename(w.Place, away); err != nil {
 		t.Fatal(err)
@@ -309,6 +309,6 @@ func TestAPlaceThatIsNotOursIsNotUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustExplain(t, change(), app.CodePlaceForeign)
-	setup(t, w, w.Computer("BOB-PC"), nil)
+	setup(t, w, w.Computer("BOB-PC"), func(o *app.SetupOptions) { o.Lock = app.LockKey })
 	mustExplain(t, change(), app.CodePlaceOther)
 }
