@@ -48,8 +48,11 @@ func TestChildBackup(t *testing.T) {
 	o := app.BackupAt(app.BackupOptions{}, time.Now().Add(time.Minute), func(path string) {
 		fmt.Printf("read %q\n", path)
 	})
+	o.Problem = func(p app.Problem) { fmt.Printf("problem %s %s %s\n", p.Kind, filepath.Base(p.Path), p.Reason) }
 	s, err := a.Backup(t.Context(), o)
-	fmt.Printf("done %s %d %v\n", s.Snapshot, s.StoredBytes, err)
+	status, _ := os.ReadFile("/proc/self/status")
+	_, peak, _ := strings.Cut(string(status), "VmHWM:")
+	fmt.Printf("done %d %d %s\n", s.Files, s.Unreadable, strings.Fields(peak + " 0")[0])
 	must(t, err)
 }
 
@@ -63,12 +66,17 @@ type child struct {
 	cmd   *exec.Cmd
 	lines *bufio.Scanner
 	reads []string
-	done  string
+	told  []string // problems
+	done  string   // files, unreadable ones, and the most memory used in KiB
 }
 
 func startBackup(t *testing.T, c *apptest.Computer) *child {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestChildBackup$")
+	return startProgram(t, c, exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestChildBackup$"))
+}
+
+func startProgram(t *testing.T, c *apptest.Computer, cmd *exec.Cmd) *child {
+	t.Helper()
 	cmd.Env = append(os.Environ(), childHome+"="+c.Home)
 	out, err := cmd.StdoutPipe()
 	must(t, err)
@@ -82,6 +90,8 @@ func (k *child) until(n int) {
 	for len(k.reads) < n && k.lines.Scan() {
 		if path, ok := strings.CutPrefix(k.lines.Text(), "read "); ok {
 			k.reads = append(k.reads, path)
+		} else if problem, ok := strings.CutPrefix(k.lines.Text(), "problem "); ok {
+			k.told = append(k.told, problem)
 		} else if strings.HasPrefix(k.lines.Text(), "done ") {
 			k.done = k.lines.Text()
 		}
@@ -120,7 +130,6 @@ func TestKilledAtRandomMoments(t *testing.T) {
 		kills, files, size = 50, 3000, 20_000
 	}
 	_, c := killWorld(t, files, size)
-	want := treeOf(t, c.Docs)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
@@ -134,8 +143,8 @@ func TestKilledAtRandomMoments(t *testing.T) {
 		// Something changes, so that there is always something to do.
 		path := filepath.Join(c.Docs, fmt.Sprint("d", i%60), fmt.Sprint("f", i))
 		writeFile(t, path, string(noise(fmt.Sprint(path, i), size)))
-		want = treeOf(t, c.Docs)
 	}
+	want := treeOf(t, c.Docs)
 	mustBackup(t, c)
 	mustCheck(t, c)
 	receipt, target := mustRestore(t, c, app.RestoreOptions{})

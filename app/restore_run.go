@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -107,7 +108,9 @@ type SpaceError struct {
 	Missing int64 // bytes
 }
 
-func (e *SpaceError) Error() string { return fmt.Sprintf("%v: %d bytes are missing", target.ErrFull, e.Missing) }
+func (e *SpaceError) Error() string {
+	return fmt.Sprintf("%v: %d bytes are missing", target.ErrFull, e.Missing)
+}
 
 // Is makes errors.Is(err, target.ErrFull) true.
 func (e *SpaceError) Is(err error) bool { return err == target.ErrFull }
@@ -184,7 +187,7 @@ func (r *restore) folder(ctx context.Context, content repo.Content, sel *waypoin
 			err = r.options.Gate.Wait(ctx)
 		}
 		if isLost(ctx, err) {
-			r.fail(path, ProblemUnreadable, "part of the folder's list is damaged or missing")
+			r.fail(cmp.Or(path, "/"), ProblemUnreadable, "part of the folder's list is damaged or missing")
 			return nil
 		}
 		if err != nil {
