@@ -139,17 +139,32 @@ func (b *browse) paths() []string {
 
 // open loads a folder.
 func (b *browse) open(path string) {
-	b.path = path
-	b.load(func(ctx context.Context) ([]app.EntryInfo, error) {
-		var entries []app.EntryInfo
-		err := b.coffer.List(ctx, b.ref, path, func(e app.EntryInfo) error {
-			entries = append(entries, e)
+	ref := b.ref
+	b.load(func(ctx context.Context) (listing, error) { return listFolder(ctx, b.coffer, ref, path) }, say("browse.empty"))
+}
+
+// A listing is what a folder holds, or what a search found.
+type listing struct {
+	path    string
+	entries []app.EntryInfo
+}
+
+// listFolder lists a folder, sorted. From the top it goes down to the first folder that
+// offers a choice: nobody wants to open "home" and then "ann" each time.
+func listFolder(ctx context.Context, coffer browser, ref, path string) (listing, error) {
+	top := path == ""
+	for {
+		l := listing{path: path}
+		err := coffer.List(ctx, ref, path, func(e app.EntryInfo) error {
+			l.entries = append(l.entries, e)
 			return ctx.Err()
 		})
-		slices.SortStableFunc(entries, foldersFirst)
-		return entries, err
-	}, say("browse.empty"))
-	b.showCrumbs()
+		if !top || err != nil || len(l.entries) != 1 || l.entries[0].Type != "dir" {
+			slices.SortStableFunc(l.entries, foldersFirst)
+			return l, err
+		}
+		path = l.entries[0].Path
+	}
 }
 
 func foldersFirst(a, b app.EntryInfo) int {
@@ -181,9 +196,10 @@ func (b *browse) find(text string) {
 	if !strings.ContainsAny(text, "*?[") {
 		pattern = "*" + text + "*"
 	}
-	ref := b.ref
-	b.load(func(ctx context.Context) ([]app.EntryInfo, error) {
-		return searchIn(ctx, b.coffer, ref, pattern)
+	ref, path := b.ref, b.path
+	b.load(func(ctx context.Context) (listing, error) {
+		entries, err := searchIn(ctx, b.coffer, ref, pattern)
+		return listing{path, entries}, err
 	}, say("browse.none"))
 }
 
@@ -208,20 +224,21 @@ func searchIn(ctx context.Context, coffer browser, ref, pattern string) ([]app.E
 	return entries, err
 }
 
-func (b *browse) load(work func(context.Context) ([]app.EntryInfo, error), none string) {
+func (b *browse) load(work func(context.Context) (listing, error), none string) {
 	b.asked++
 	asked := b.asked
 	b.busy.start(say("browse.loading"))
-	run(b.sc, work, func(entries []app.EntryInfo, err error) {
+	run(b.sc, work, func(l listing, err error) {
 		if asked != b.asked {
 			return
 		}
 		b.busy.stop()
-		b.entries = entries
+		b.path, b.entries = l.path, l.entries
+		b.showCrumbs()
 		switch {
 		case err != nil:
 			b.problem(b.status, err)
-		case len(entries) == 0:
+		case len(l.entries) == 0:
 			b.status.set(tonePlain, none)
 		default:
 			b.status.clear()

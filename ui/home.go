@@ -156,6 +156,9 @@ func (h *home) applySentence() {
 	}
 	days := int64(h.now().Sub(h.state.overview.LastBackup) / (24 * time.Hour))
 	h.sentence.set(sayN("home."+state+".title", days, "when", when))
+	if state == app.StateDanger && days < 14 {
+		state = "unproven"
+	}
 	h.detail.set(sayN("home."+state+".body", days, "when", when, "place", h.short(h.state.overview.Place)))
 }
 

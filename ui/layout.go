@@ -3,6 +3,7 @@ package ui
 import (
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
+	"fyne.io/fyne/v2/theme"
 )
 
 // The spacing grid, in units of the screen's scale. Text size does not change it.
@@ -225,12 +226,25 @@ type scrollLayout struct {
 }
 
 func scrolling(o fyne.CanvasObject) *fyne.Container {
-	s := container.NewVScroll(o)
+	s := container.NewVScroll(container.New(narrowLayout{}, o))
 	return container.New(scrollLayout{s}, s)
 }
 
+// narrowLayout lets one object be as narrow as its place: what does not fit is then cut
+// off by itself, and not the whole page.
+type narrowLayout struct{}
+
+func (narrowLayout) MinSize(objects []fyne.CanvasObject) fyne.Size {
+	return fyne.NewSize(0, objects[0].MinSize().Height)
+}
+
+func (narrowLayout) Layout(objects []fyne.CanvasObject, size fyne.Size) {
+	objects[0].Resize(size)
+	objects[0].Move(fyne.NewPos(0, 0))
+}
+
 func (l scrollLayout) MinSize([]fyne.CanvasObject) fyne.Size {
-	return fyne.NewSize(l.scroller.Content.MinSize().Width, 120)
+	return fyne.NewSize(160, 120)
 }
 
 func (l scrollLayout) Layout(_ []fyne.CanvasObject, size fyne.Size) {
@@ -258,6 +272,9 @@ func (l sizedLayout) Layout(objects []fyne.CanvasObject, size fyne.Size) {
 	objects[0].Move(fyne.NewPos(0, 0))
 }
 
+// usualText is the size of text that widths are thought for.
+const usualText = 14
+
 // frameLayout is a bar at the left that goes away when the rest would become too narrow,
 // and the content.
 type frameLayout struct {
@@ -271,7 +288,7 @@ func (l frameLayout) MinSize(objects []fyne.CanvasObject) fyne.Size {
 
 func (l frameLayout) Layout(objects []fyne.CanvasObject, size fyne.Size) {
 	bar := l.bar
-	if size.Width-bar < l.narrowest {
+	if size.Width-bar < l.narrowest*theme.TextSize()/usualText {
 		bar = 0
 		objects[0].Hide()
 	} else {

@@ -201,7 +201,7 @@ func (w *Window) getBackSome(snapshot string, paths []string) {
 func (w *Window) openUnlock() {
 	sc := w.tasks.scope()
 	home := func() { w.Open("home") }
-	w.show(w.openPage(sc, rail{}, unlocking{
+	w.showNav(w.openPage(sc, rail{}, unlocking{
 		name: "unlock", coffer: w.coffer, dest: w.overview.Place, ways: w.overview.WaysIn,
 		open: func(ctx context.Context, lock app.LockKind, secret app.Secret, key app.RootKey) error {
 			return w.coffer.Unlock(ctx, app.UnlockOptions{Lock: lock, Secret: secret, Key: key})
@@ -223,20 +223,20 @@ func (w *Window) openKeyTask(name string) {
 	back := func() { w.Open("key") }
 	switch name {
 	case "change":
-		w.show(w.changePage(w.coffer, back))
+		w.showNav(w.changePage(w.coffer, back))
 	case "practice":
-		w.show(w.practicePage(w.coffer, back, func() { w.Open("key/change") }))
+		w.showNav(w.practicePage(w.coffer, back, func() { w.Open("key/change") }))
 	case "sheet":
-		w.show(w.sheetAgainPage(w.coffer, w.settings, w.overview.Place, back, func() { w.Open("key/prove") }))
+		w.showNav(w.sheetAgainPage(w.coffer, w.settings, w.overview.Place, back, func() { w.Open("key/prove") }))
 	case "check":
-		w.show(w.checkPage(w.coffer, back))
+		w.showNav(w.checkPage(w.coffer, back))
 	default:
 		w.withLines(func(lines [8]app.RecoveryLine) {
 			if name == "show" {
-				w.show(w.shownPage(lines, back))
+				w.showNav(w.shownPage(lines, back))
 				return
 			}
-			w.show(w.provenPage(w.coffer, lines, back))
+			w.showNav(w.provenPage(w.coffer, lines, back))
 		})
 	}
 }

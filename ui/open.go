@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/widget"
 
 	"coffer/app"
 )
@@ -61,13 +62,19 @@ func (d *desk) openPage(sc *scope, r rail, u unlocking) *page {
 	o.secret.OnSubmitted = func(string) { o.submit() }
 	o.choose(o.lock)
 	o.refreshWays()
+	o.w.focus = o.digits.lines[0].entry
+	if o.lock != app.LockKey {
+		o.w.focus = o.secret
+	}
 	return &o.w.page
 }
 
-// firstWay is the way that most people will take: a password that can be tried here.
+// firstWay is the way that most people will take: a password that can be tried here. Before
+// the last try, that is the sheet: it costs nothing.
 func firstWay(ways []app.WayIn) app.LockKind {
 	for _, way := range ways {
-		if way.Kind == app.LockPassphrase || way.Kind == app.LockPassword && way.VaultHere && way.State != "destroyed" {
+		usable := way.VaultHere && way.State != "destroyed" && way.TriesLeft != 1
+		if way.Kind == app.LockPassphrase || way.Kind == app.LockPassword && usable {
 			return way.Kind
 		}
 	}
@@ -131,6 +138,7 @@ func stateOfWay(way app.WayIn, now time.Time) wayState {
 func (o *unlocker) choose(lock app.LockKind) {
 	o.lock = lock
 	o.holder.RemoveAll()
+	o.w.title.set(say("open.title"))
 	way := o.way()
 	switch state := stateOfWay(way, o.now()); state {
 	case wayOpen, wayLast:
@@ -143,10 +151,15 @@ func (o *unlocker) choose(lock app.LockKind) {
 	case wayFrozen:
 		o.holder.Add(newNotice(toneBad, say("open.frozen.title"), say("open.frozen.body"), nil).box)
 	case wayDestroyed:
+		o.w.title.set(say("open.destroyed.title"))
 		o.holder.Add(stack(gap4, row(0, picture("broken", 150, 105)),
-			newNotice(toneBad, say("open.destroyed.title"), say("open.destroyed.body"), nil).box))
+			newNotice(toneBad, "", say("open.destroyed.body"), nil).box))
 	}
 	escapable(o.holder, o.back)
+	o.w.next.Importance = widget.HighImportance
+	if stateOfWay(way, o.now()) == wayLast {
+		o.w.next.Importance = widget.MediumImportance
+	}
 	o.look()
 	o.holder.Refresh()
 }
@@ -158,8 +171,8 @@ func (o *unlocker) fields(way app.WayIn, state wayState) {
 		return
 	}
 	if state == wayLast {
-		o.holder.Add(newNotice(toneBad, say("open.last.title"), say("open.last.body"), nil).box)
-		o.w.next.Importance = 0
+		o.w.title.set(say("open.last.title"))
+		o.holder.Add(newNotice(toneBad, "", say("open.last.body"), nil).box)
 	}
 	show := newTick(say("secret.show"), false, func(on bool) {
 		o.secret.Password = !on

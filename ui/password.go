@@ -37,7 +37,7 @@ func newSecretChooser(kind app.LockKind, inputs []string, value string, changed 
 		labelled(say("secret."+string(kind)), n.first),
 		rowFill(gap3, 0, n.bar, n.score),
 		labelled(say("secret.again"), n.second),
-		rowFill(gap3, 0, n.show, suggest),
+		wrapRow(gap4, n.show, suggest),
 		n.hint.box,
 	)
 	n.judge()

@@ -65,5 +65,5 @@ func (d *desk) settingsPage(settings app.Settings, language string, change func(
 }
 
 func setting(name string, control fyne.CanvasObject) fyne.CanvasObject {
-	return flow(gap3, 240, plain(name), control)
+	return rowFill(gap4, 0, plain(name), sized(230, 0, control))
 }

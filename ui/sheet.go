@@ -66,7 +66,7 @@ func (d *desk) newSheetSaver(sc *scope, coffer sheetWriter, key app.RootKey, pla
 	s.open.Hide()
 	s.box = stack(gap3,
 		labelled(say("sheet.path"), rowFill(gap2, 0, s.field, pick)),
-		row(gap3, wholeMuted(say("sheet.paper")), s.paper, s.save, s.open),
+		wrapRow(gap3, row(gap2, wholeMuted(say("sheet.paper")), s.paper), s.save, s.open),
 		s.busy.box, s.hint.box,
 	)
 	if state.path != "" {

@@ -53,7 +53,7 @@ func languageChoice(current string, speakIn func(tag string)) fyne.CanvasObject 
 			}
 		}
 	}
-	return row(gap2, icon("globe", colorMuted), choice)
+	return rowFill(gap2, 1, icon("globe", colorMuted), choice)
 }
 
 // languageName is how a language calls itself: the same in every translation.

@@ -75,7 +75,7 @@ func lightPalette() palette {
 		theme.ColorNameSelection:           alpha(accent, 0x33),
 		theme.ColorNameHover:               alpha(rgb(0x0b3a3c), 0x12),
 		theme.ColorNamePressed:             alpha(rgb(0x0b3a3c), 0x24),
-		theme.ColorNameInputBackground:     rgb(0xffffff),
+		theme.ColorNameInputBackground:     rgb(0xf5f8f7),
 		theme.ColorNameInputBorder:         rgb(0x839297),
 		theme.ColorNameSeparator:           rgb(0xdde2e0),
 		theme.ColorNameScrollBar:           alpha(rgb(0x182326), 0x66),

@@ -193,7 +193,7 @@ func (w *Window) navBar(at string) fyne.CanvasObject {
 	for i, n := range navigation {
 		style := wordStyle{whole: true}
 		color := colorMuted
-		if n.name == at {
+		if n.name == at || strings.HasPrefix(at, n.name+"/") {
 			style.bold = true
 			color = "primary"
 		}
@@ -205,7 +205,7 @@ func (w *Window) navBar(at string) fyne.CanvasObject {
 				w.window.Canvas().Focus(tiles[to])
 			}
 		}
-		t.choose(n.name == at)
+		t.choose(style.bold)
 		tiles[i], items[i] = t, t
 	}
 	inside := stack(gap6, pad(gap2, gap1, brand()), stack(gap1, items...))

@@ -101,6 +101,9 @@ func (d *desk) showVault(box *fyne.Container, v app.VaultStatus) {
 	}
 	log := v.Log[max(0, len(v.Log)-vaultEventsShown):]
 	for i := len(log) - 1; i >= 0; i-- {
+		if log[i].Kind == "try" && i+1 < len(log) && (log[i+1].Kind == "right" || log[i+1].Kind == "wrong") {
+			continue // its outcome says it already
+		}
 		when := newWords(moment(log[i].At, d.now()), wordStyle{whole: true, size: sizeSmall, color: colorMuted})
 		box.Add(rowFill(gap3, 0, plain(vaultEvent(log[i].Kind)), when))
 	}

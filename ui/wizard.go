@@ -33,6 +33,7 @@ type wizardPage struct {
 	next, back *button
 	hint       *hint // why something does not work, above the buttons
 	busy       *busy
+	title      *words
 	body       *fyne.Container
 	aside      *button
 }
@@ -48,15 +49,19 @@ func (d *desk) ask(sc *scope, r rail, q question) *wizardPage {
 	w := &wizardPage{window: d.window, hint: newHint(), busy: newBusy()}
 	w.page = page{name: q.name, back: q.back, focus: q.focus, drop: q.drop, scope: sc}
 
-	text := stack(gap2, title(q.title))
+	w.title = title(q.title)
+	text := stack(gap2, w.title)
 	if q.lead != "" {
 		text.Add(muted(q.lead))
 	}
 	w.body, w.aside = stack(gap4, q.body...), q.aside
 	content := stack(gap6, text, w.body)
 	middle := scrolling(pad(gap8, gap8, column(readable, content)))
-	object := container.NewBorder(nil, w.footer(q), nil, nil, middle)
-	w.object = container.New(frameLayout{bar: 232, narrowest: 620}, r.object(), object)
+	var object fyne.CanvasObject = container.NewBorder(nil, w.footer(q), nil, nil, middle)
+	w.object = object
+	if len(r.steps) > 0 {
+		w.object = container.New(frameLayout{bar: 232, narrowest: 620}, r.object(), object)
+	}
 	if w.focus == nil && w.next != nil {
 		w.focus = w.next
 	}
