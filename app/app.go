@@ -68,18 +68,18 @@ type OpenPlace func(ctx context.Context, dest string, create bool) (driver cloud
 
 // A Config is everything that an App takes from outside, read once in main.
 type Config struct {
-	Home       string          // profile folder: settings.json, state/, cache/; made 0700
-	VaultDir   string          // folder of the embedded vault; made when a password is first set
-	Computer   string          // this computer's name, shown to people
-	UserHome   string          // the user's own folder, for Documents, Pictures, ...
-	Version    string          // of this program
-	Keyring    Keyring         // nil: this computer has none
-	OpenPlace  OpenPlace       // required
-	Log        *slog.Logger    // nil: nothing is logged
-	Memory     int64           // bytes that a backup may use; 0: 256 MiB
-	VaultTries int             // tries of an embedded vault that is made now; 0: 10
-	VaultWaits []time.Duration // its waits after wrong tries; nil: the default list
-	KDF        crypto.KDFCost  // cost of one guess; zero: 256 MiB, 3 passes, 4 lanes
+	Home       string              // profile folder: settings.json, state/, cache/; made 0700
+	VaultDir   string              // folder of the embedded vault; made when a password is first set
+	Computer   string              // this computer's name, shown to people
+	UserHome   string              // the user's own folder, for Documents, Pictures, ...
+	Version    string              // of this program
+	Keyring    Keyring             // nil: this computer has none
+	OpenPlace  OpenPlace           // required
+	Log        *slog.Logger        // nil: nothing is logged
+	Memory     int64               // bytes that a backup may use; 0: 256 MiB
+	VaultTries int                 // tries of an embedded vault that is made now; 0: 10
+	VaultWaits []time.Duration     // its waits after wrong tries; nil: the default list
+	KDF        crypto.KDFCost      // cost of one guess; zero: 256 MiB, 3 passes, 4 lanes
 	Getenv     func(string) string // the environment, for the folders that XDG names; nil: empty
 }
 
