@@ -2,6 +2,7 @@ package drivetest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"go/build"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -58,30 +60,40 @@ type schema struct {
 	Items       *schema            `json:"items"`
 }
 
-// loadDiscovery finds the description beside Google's own Go client.
+// loadDiscovery returns the description that lies beside Google's own Go client.
 func loadDiscovery(t testing.TB) *discovery {
 	t.Helper()
-	dir, err := os.Getwd()
+	d, err := readDiscovery()
 	if err != nil {
 		t.Fatal(err)
-	}
-	pkg, err := build.Import("google.golang.org/api/drive/v3", dir, build.FindOnly)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := os.ReadFile(filepath.Join(pkg.Dir, "drive-api.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &discovery{}
-	if err := json.Unmarshal(data, d); err != nil {
-		t.Fatal(err)
-	}
-	if d.Schemas["File"] == nil || len(d.Resources["files"].Methods) < 10 {
-		t.Fatal("drivetest: that is not the description of Drive")
 	}
 	return d
 }
+
+// readDiscovery finds and reads it, once in a process: finding it runs the go
+// command.
+var readDiscovery = sync.OnceValues(func() (*discovery, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	pkg, err := build.Import("google.golang.org/api/drive/v3", dir, build.FindOnly)
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(filepath.Join(pkg.Dir, "drive-api.json"))
+	if err != nil {
+		return nil, err
+	}
+	d := &discovery{}
+	if err := json.Unmarshal(data, d); err != nil {
+		return nil, err
+	}
+	if d.Schemas["File"] == nil || len(d.Resources["files"].Methods) < 10 {
+		return nil, errors.New("drivetest: that is not the description of Drive")
+	}
+	return d, nil
+})
 
 // find returns the method of a request and the values in its path.
 func (d *discovery) find(verb, path string) (*method, map[string]string) {

@@ -87,7 +87,7 @@ type file struct {
 	props          map[string]string
 	data           []byte
 	wrongSum       bool // says another hash than it has
-	noSHA, noMD5   bool
+	hashes         [2]string // SHA-256 and MD5 in hex, when they were asked for
 	created        time.Time
 	owner          string // account id
 	trashed        bool   // explicitly

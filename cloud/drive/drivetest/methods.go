@@ -86,19 +86,28 @@ func (f *Fake) describe(x *file) map[string]any {
 		return d
 	}
 	d["size"] = strconv.Itoa(len(x.data))
-	data := x.data
-	if x.wrongSum {
-		data = append(bytes.Clone(data), 0)
+	sums := x.sums()
+	if !f.NoSHA {
+		d["sha256Checksum"] = sums[0]
 	}
-	if !f.NoSHA && !x.noSHA {
-		sum := sha256.Sum256(data)
-		d["sha256Checksum"] = hex.EncodeToString(sum[:])
-	}
-	if !f.NoMD5 && !x.noMD5 {
-		sum := md5.Sum(data)
-		d["md5Checksum"] = hex.EncodeToString(sum[:])
+	if !f.NoMD5 {
+		d["md5Checksum"] = sums[1]
 	}
 	return d
+}
+
+// sums returns the SHA-256 and the MD5 of the file, or what it says they are. It
+// remembers them: listings ask often.
+func (x *file) sums() [2]string {
+	if x.hashes[0] == "" {
+		data := x.data
+		if x.wrongSum {
+			data = append(bytes.Clone(data), 0)
+		}
+		long, short := sha256.Sum256(data), md5.Sum(data)
+		x.hashes = [2]string{hex.EncodeToString(long[:]), hex.EncodeToString(short[:])}
+	}
+	return x.hashes
 }
 
 // list is files.list: late, paged, and of what this client's user owns.
