@@ -147,7 +147,7 @@ func (p *place) inside() string {
 // looks lost.
 func (d *Driver) pages(ctx context.Context, q string, fields googleapi.Field, page func([]*driveapi.File) bool) error {
 	call := d.api.Files.List().Q(q).Spaces("drive").Corpora("user").PageSize(1000).
-		Fields("nextPageToken,incompleteSearch,files("+fields+")").Context(ctx)
+		Fields("nextPageToken,incompleteSearch,files(" + fields + ")").Context(ctx)
 	seen := map[string]bool{}
 	for range maxPages {
 		list, err := call.Do()

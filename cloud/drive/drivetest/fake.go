@@ -86,7 +86,7 @@ type file struct {
 	parent         string
 	props          map[string]string
 	data           []byte
-	wrongSum       bool // says another hash than it has
+	wrongSum       bool      // says another hash than it has
 	hashes         [2]string // SHA-256 and MD5 in hex, when they were asked for
 	created        time.Time
 	owner          string // account id
