@@ -62,7 +62,7 @@ type Driver struct {
 	http    *http.Client // signs
 	upload  string       // the address for uploads
 	origin  *url.URL     // of all of them
-	tokens  TokenStore
+	signer  *signer
 	journal *journal
 	ids     idPool
 	names   nameLocks
@@ -101,18 +101,16 @@ func New(c Config) (*Driver, error) {
 		return nil, fmt.Errorf("open drive: %w: %w", cloud.ErrNoPlace, errSyntax)
 	}
 	plain := plainClient(c.Transport)
+	signer := &signer{client: c.Client, tokens: c.Tokens, http: plain, one: newSemaphore()}
 	client := plainClient(c.Transport)
-	client.Transport = &signed{
-		signer: &signer{client: c.Client, tokens: c.Tokens, http: plain, one: newSemaphore()},
-		host:   origin, next: plain.Transport,
-	}
-	api, err := newService(context.Background(), client, base) //nolint:usetesting // keeps it for nothing: all calls have their own
+	client.Transport = &signed{signer: signer, host: origin, next: plain.Transport}
+	api, err := newService(client, base)
 	if err != nil {
 		return nil, err
 	}
 	return &Driver{
 		folder: c.Folder, create: c.Create, chunk: c.Chunk, api: api, http: client, upload: upload,
-		origin: origin, tokens: c.Tokens, entering: newSemaphore(), ids: idPool{one: newSemaphore()},
+		origin: origin, signer: signer, entering: newSemaphore(), ids: idPool{one: newSemaphore()},
 		journal: newJournal(c), names: nameLocks{held: map[string]*nameLock{}}, index: newIndex(),
 	}, nil
 }
@@ -177,16 +175,8 @@ func (d *Driver) identify(ctx context.Context) error {
 		return fmt.Errorf("ask for the account: %w", err)
 	}
 	actual := Account{ID: about.User.PermissionId, Email: about.User.EmailAddress}
-	kept, err := d.tokens.Load(ctx)
-	if err != nil {
-		return fmt.Errorf("load sign-in: %w", err)
-	}
-	if kept.Account.ID == "" {
-		if err := d.tokens.Save(ctx, NewToken(kept.Refresh(), actual)); err != nil {
-			return fmt.Errorf("save sign-in: %w", err)
-		}
-	} else if kept.Account.ID != actual.ID {
-		return ErrAccount
+	if err := d.signer.belongs(ctx, actual); err != nil {
+		return err
 	}
 	if known := d.journal.loadPlace(); known.Account != "" && known.Account != actual.ID {
 		return ErrAccount // a new sign-in, for a place of another account

@@ -133,6 +133,7 @@ func (d *Driver) equal(ctx context.Context, e entry, src cloud.Source) (bool, er
 func (d *Driver) accept(ctx context.Context, f *driveapi.File, name string, src cloud.Source) error {
 	if f.Trashed { // as are all files of a folder that is; the journal stays, for after Restore
 		d.index.stale()
+		d.setPlace(nil) // so that no more is sent into the trash
 		return &classed{ErrTrashed}
 	}
 	e, ok := entryOf(f)

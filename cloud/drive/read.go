@@ -23,12 +23,15 @@ const maxTwins = 100
 // lookup returns the files of a name, the object first: from the index, or by
 // asking, since the file may be younger than the last listing.
 func (d *Driver) lookup(ctx context.Context, name string) ([]entry, error) {
-	p, err := d.enter(ctx)
-	if err != nil {
+	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	if known := d.index.of(name); len(known) > 0 {
-		return known, nil
+		return known, nil // to be read even if the folder is in the trash by now
+	}
+	p, err := d.enter(ctx)
+	if err != nil {
+		return nil, err
 	}
 	if err := d.search(ctx, p, name); err != nil {
 		return nil, err

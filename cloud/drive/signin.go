@@ -31,14 +31,16 @@ type SignInOptions struct {
 	// Endpoint and Transport are those of [Config].
 	Endpoint  string
 	Transport http.RoundTripper
+	// Timeout is how long the user may take; 0: five minutes.
+	Timeout time.Duration
 	// Done is the sentence that the browser shows at the end; "" is an English one.
 	Done string
 }
 
 // SignIn lets the user sign in with the browser of this computer, and returns
 // what is to be kept. open shows an address to the user; it is called once, and
-// the address may also be shown to be copied. It waits five minutes ([ErrTimeout])
-// or until ctx is done.
+// the address may also be shown to be copied. It waits for
+// the user as long as o says ([ErrTimeout]), or until ctx is done.
 //
 // The browser's answer comes to a port of this computer that is open for this
 // alone (RFC 8252, section 7.3); what does not carry the secret of this very
@@ -48,7 +50,10 @@ func SignIn(ctx context.Context, client ClientConfig, open func(url string) erro
 	if err := client.check(); err != nil {
 		return Token{}, fmt.Errorf("sign in: %w: %w", ErrClient, err)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, signInFor, ErrTimeout)
+	if o.Timeout <= 0 {
+		o.Timeout = signInFor
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, o.Timeout, ErrTimeout)
 	defer cancel()
 	fresh, err := authorize(ctx, client, open, o)
 	if err != nil {

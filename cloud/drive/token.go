@@ -43,7 +43,7 @@ func (t Token) Refresh() string { return t.refresh.reveal() }
 
 // A TokenStore keeps the sign-in: in the keyring, or in a sealed file. Load
 // gives cloud.ErrAuth if there is none. Save is called when the account becomes
-// known, or if Google gives a new refresh token. Both are called by one
+// known, or if Google gives a new refresh token. One Driver calls them from one
 // goroutine at a time.
 type TokenStore interface {
 	Load(ctx context.Context) (Token, error)
@@ -149,6 +149,29 @@ func (s *signer) renew(ctx context.Context) error {
 		}
 	}
 	s.access, s.expiry = conceal(fresh.AccessToken), fresh.Expiry
+	return nil
+}
+
+// belongs holds the account that Drive named against the one that the sign-in was
+// kept for, or keeps it if none was named yet.
+func (s *signer) belongs(ctx context.Context, actual Account) error {
+	if err := s.one.acquire(ctx); err != nil {
+		return err
+	}
+	defer s.one.release()
+	kept, err := s.tokens.Load(ctx)
+	if err != nil {
+		return fmt.Errorf("load sign-in: %w", err)
+	}
+	if kept.Account.ID == "" {
+		if err := s.tokens.Save(ctx, NewToken(kept.Refresh(), actual)); err != nil {
+			return fmt.Errorf("save sign-in: %w", err)
+		}
+		return nil
+	}
+	if kept.Account.ID != actual.ID {
+		return ErrAccount
+	}
 	return nil
 }
 

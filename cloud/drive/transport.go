@@ -184,9 +184,10 @@ func sameOrigin(a, b *url.URL) bool {
 }
 
 // newService is Google's own client of the API over ours. Without a logger of
-// its own it would obey an environment variable and print requests.
-func newService(ctx context.Context, c *http.Client, base string) (*driveapi.Service, error) {
-	s, err := driveapi.NewService(ctx, option.WithHTTPClient(c), option.WithEndpoint(base),
+// its own it would obey an environment variable and print requests. The context
+// is for finding credentials, of which it has none to find: each call has its own.
+func newService(c *http.Client, base string) (*driveapi.Service, error) {
+	s, err := driveapi.NewService(context.Background(), option.WithHTTPClient(c), option.WithEndpoint(base),
 		option.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return nil, fmt.Errorf("make drive client: %w", err)

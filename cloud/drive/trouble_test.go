@@ -152,6 +152,12 @@ func TestTrashedFolder(t *testing.T) {
 	two := content(2, 300<<10)
 	name := cloud.Name("pack", two)
 	wantIs(t, "put under way", d.Put(t.Context(), name, cloud.Bytes(two)), drive.ErrTrashed, cloud.ErrNoPlace)
+	sent := f.Counts()[drivetest.Session]
+	wantIs(t, "put once more", d.Put(t.Context(), cloud.Name("pack", content(3, 300<<10)), cloud.Bytes(content(3, 300<<10))), drive.ErrTrashed)
+	if f.Counts()[drivetest.Session] != sent {
+		t.Fatal("more was sent into the trash")
+	}
+	wantData(t, d, one, content(1, 100)) // what is known can be read
 	fresh := mustOpen(t, c)
 	wantIs(t, "the next run", fresh.Put(t.Context(), name, cloud.Bytes(two)), drive.ErrTrashed)
 	wantIs(t, "list", listOnce(t, mustOpen(t, c)), drive.ErrTrashed)
