@@ -2,7 +2,7 @@ package drive
 
 import (
 	"fmt"
-	"net"
+	"net/netip"
 	"net/url"
 	"path"
 
@@ -125,7 +125,8 @@ func parseAddress(address string) (*url.URL, error) {
 
 // loopback reports whether host is this computer.
 func loopback(host string) bool {
-	return host == "localhost" || net.ParseIP(host).IsLoopback()
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }
 
 // oauth is the client in the words of package oauth2.

@@ -31,11 +31,21 @@ func TestParseClient(t *testing.T) {
 		}
 	}
 	for _, change := range [][2]string{
-		{`"installed"`, `"web"`}, {`"installed"`, `"Installed"`}, {`{"installed"`, `{"type":"x","installed"`},
-		{`"client_id":"123-abc.apps.googleusercontent.com"`, `"client_id":""`}, {`"client_id"`, `"Client_ID"`},
-		{`"client_id"`, `"client_id":"1","client_id"`}, {"123-abc", "123 abc"}, {`"GOCSPX-x"`, `7`}, {`"GOCSPX-x"`, `"\n"`},
-		{"https://oauth2", "http://oauth2"}, {"https://oauth2", "https://user:pw@oauth2"}, {"https://oauth2", "file://oauth2"},
-		{"https://accounts", "javascript:accounts"}, {`}}`, `}}x`}, {`}}`, `}}{}`},
+		{`"installed"`, `"web"`},
+		{`"installed"`, `"Installed"`},
+		{`{"installed"`, `{"type":"x","installed"`},
+		{`"client_id":"123-abc.apps.googleusercontent.com"`, `"client_id":""`},
+		{`"client_id"`, `"Client_ID"`},
+		{`"client_id"`, `"client_id":"1","client_id"`},
+		{"123-abc", "123 abc"},
+		{`"GOCSPX-x"`, `7`},
+		{`"GOCSPX-x"`, `"\n"`},
+		{"https://oauth2", "http://oauth2"},
+		{"https://oauth2", "https://user:pw@oauth2"},
+		{"https://oauth2", "file://oauth2"},
+		{"https://accounts", "javascript:accounts"},
+		{`}}`, `}}x`},
+		{`}}`, `}}{}`},
 	} {
 		text := strings.Replace(goodClient, change[0], change[1], 1)
 		if text == goodClient {

@@ -466,8 +466,13 @@ func TestSecretsStayInside(t *testing.T) {
 	var said []string
 	for _, op := range []drivetest.Op{drivetest.Token, drivetest.About, drivetest.IDs, drivetest.List, drivetest.Create, drivetest.Session, drivetest.Chunk, drivetest.Status, drivetest.Small, drivetest.Media, drivetest.Delete, drivetest.Get} {
 		for _, kind := range []drivetest.Fault{
-			{Kind: drivetest.Drop}, {Kind: drivetest.Refuse, Status: 400, Reason: drivetest.Mark}, {Kind: drivetest.Refuse, Status: 500},
-			{Kind: drivetest.Refuse, Status: 403}, {Kind: drivetest.Refuse, Status: 302}, {Kind: drivetest.Expire}, {Kind: drivetest.EndSignIn},
+			{Kind: drivetest.Drop},
+			{Kind: drivetest.Refuse, Status: 400, Reason: drivetest.Mark},
+			{Kind: drivetest.Refuse, Status: 500},
+			{Kind: drivetest.Refuse, Status: 403},
+			{Kind: drivetest.Refuse, Status: 302},
+			{Kind: drivetest.Expire},
+			{Kind: drivetest.EndSignIn},
 		} {
 			kind.Op, kind.Times = op, 3
 			f.Plan(kind)

@@ -108,27 +108,30 @@ func (f *Fake) fault(op Op) *Fault {
 
 // roll picks a fault that suits the request.
 func (d *dice) roll(op Op) *Fault {
-	any := []Fault{
-		{Kind: Drop}, {Kind: Lost},
-		{Kind: Refuse, Status: 500, Reason: "backendError"}, {Kind: Refuse, Status: 503},
-		{Kind: Refuse, Status: 503, RetryAfter: "2"}, {Kind: Refuse, Status: 429, Reason: "rateLimitExceeded", RetryAfter: "1"},
+	likely := []Fault{
+		{Kind: Drop},
+		{Kind: Lost},
+		{Kind: Refuse, Status: 500, Reason: "backendError"},
+		{Kind: Refuse, Status: 503},
+		{Kind: Refuse, Status: 503, RetryAfter: "2"},
+		{Kind: Refuse, Status: 429, Reason: "rateLimitExceeded", RetryAfter: "1"},
 	}
 	if op != Token {
-		any = append(any, Fault{Kind: Expire},
+		likely = append(likely, Fault{Kind: Expire},
 			Fault{Kind: Refuse, Status: 403, Reason: "userRateLimitExceeded"}, Fault{Kind: Refuse, Status: 403, Reason: "rateLimitExceeded"})
 	}
 	switch op {
 	case Small:
-		any = append(any, Fault{Kind: Cut, N: 100}, Fault{Kind: Corrupt}, Fault{Kind: WrongSum})
+		likely = append(likely, Fault{Kind: Cut, N: 100}, Fault{Kind: Corrupt}, Fault{Kind: WrongSum})
 	case Chunk:
-		any = append(any, Fault{Kind: Cut, N: d.rand.Int64N(1 << 20)}, Fault{Kind: Half}, Fault{Kind: Forget}, Fault{Kind: Corrupt}, Fault{Kind: WrongSum})
+		likely = append(likely, Fault{Kind: Cut, N: d.rand.Int64N(1 << 20)}, Fault{Kind: Half}, Fault{Kind: Forget}, Fault{Kind: Corrupt}, Fault{Kind: WrongSum})
 	case Status:
-		any = append(any, Fault{Kind: Forget})
+		likely = append(likely, Fault{Kind: Forget})
 	case Media:
-		any = append(any, Fault{Kind: Truncate, N: d.rand.Int64N(1000)})
+		likely = append(likely, Fault{Kind: Truncate, N: d.rand.Int64N(1000)})
 	case List:
-		any = append(any, Fault{Kind: Incomplete})
+		likely = append(likely, Fault{Kind: Incomplete})
 	}
-	picked := any[d.rand.IntN(len(any))]
+	picked := likely[d.rand.IntN(len(likely))]
 	return &picked
 }

@@ -2,6 +2,7 @@ package drivetest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -37,7 +38,7 @@ func (f *Fake) small(in *incoming) result {
 	reader := multipart.NewReader(bytes.NewReader(in.body), params["boundary"])
 	for {
 		part, err := reader.NextPart()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
