@@ -116,9 +116,9 @@ func refused(g *googleapi.Error) error {
 // forbidden: a 403 of Drive is six things.
 func forbidden(reason string, h http.Header) error {
 	switch reason {
-	case "rateLimitExceeded", "userRateLimitExceeded", "sharingRateLimitExceeded":
+	case "rateLimitExceeded", "userRateLimitExceeded":
 		return limited(h)
-	case "dailyLimitExceeded", "quotaExceeded":
+	case "dailyLimitExceeded":
 		return &cloud.LimitError{Until: quotaDay(time.Now())}
 	case "storageQuotaExceeded", "activeItemCreationLimitExceeded",
 		"numChildrenInNonRootLimitExceeded", "teamDriveFileLimitExceeded":
