@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"coffer/cloud"
@@ -277,7 +278,7 @@ func mustMatch(t testing.TB, r *Repository, s *Snapshot, nodes ...*node) {
 	}
 	for path, w := range want {
 		if g := got[path]; !g.Equal(&w.Entry) || g.SHA256 != w.SHA256 {
-			t.Errorf("%q: got %+v, want %+v", path, g, w)
+			t.Fatalf("%q: got %+v, want %+v", path, g, w)
 		}
 	}
 }
@@ -308,3 +309,9 @@ func namesOf(t testing.TB, m *cloudtest.Memory, kind string) []string {
 	}
 	return names
 }
+
+// A counter counts from several goroutines.
+type counter struct{ n atomic.Int64 }
+
+func (c *counter) next() int  { return int(c.n.Add(1)) }
+func (c *counter) value() int { return int(c.n.Load()) }

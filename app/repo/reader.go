@@ -226,7 +226,10 @@ func (r *Repository) ReadSegments(ctx context.Context, pack uint32, segments []u
 			at := place.offset - first.offset
 			raw, err := r.openSegment(opener, sealed[at:at+place.sealed], number, place)
 			if err != nil {
-				return broken(packName(info.name), err)
+				raw, err = r.segmentAgain(ctx, opener, packName(info.name), number, place)
+			}
+			if err != nil {
+				return err
 			}
 			if err := fn(number, raw); err != nil {
 				return err
@@ -235,6 +238,21 @@ func (r *Repository) ReadSegments(ctx context.Context, pack uint32, segments []u
 		segments = segments[run:]
 	}
 	return nil
+}
+
+// segmentAgain takes a second look at a segment that does not open. Nothing but the
+// segment's own tag tells a bit that was lost on the way from one that was lost at the
+// destination, and only the second is damage.
+func (r *Repository) segmentAgain(ctx context.Context, o *crypto.Opener, object string, number uint32, p segmentPlace) ([]byte, error) {
+	sealed := make([]byte, p.sealed)
+	if err := r.readAt(ctx, object, sealed, int64(p.offset)); err != nil {
+		return nil, err
+	}
+	raw, err := r.openSegment(o, sealed, number, p)
+	if err != nil {
+		return nil, broken(object, err)
+	}
+	return raw, nil
 }
 
 // nextRun returns how many of the wanted segments to read in one request: they
@@ -262,13 +280,9 @@ func (r *Repository) opener(ctx context.Context, pack uint32, info packInfo) (*c
 	if o != nil {
 		return o, nil
 	}
-	header := make([]byte, crypto.HeaderSize)
-	if err := r.readAt(ctx, packName(info.name), header, 0); err != nil {
-		return nil, err
-	}
-	o, err := r.keys.NewOpener(crypto.KindPack, header)
+	o, err := r.readHeader(ctx, packName(info.name))
 	if err != nil {
-		return nil, broken(packName(info.name), err)
+		return nil, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -277,6 +291,20 @@ func (r *Repository) opener(ctx context.Context, pack uint32, info packInfo) (*c
 	}
 	r.openers[pack] = o
 	return o, nil
+}
+
+// readHeader returns the opener of a stored pack, after a second look if need be.
+func (r *Repository) readHeader(ctx context.Context, object string) (o *crypto.Opener, err error) {
+	header := make([]byte, crypto.HeaderSize)
+	for range 2 {
+		if err := r.readAt(ctx, object, header, 0); err != nil {
+			return nil, err
+		}
+		if o, err = r.keys.NewOpener(crypto.KindPack, header); err == nil {
+			return o, nil
+		}
+	}
+	return nil, broken(object, err)
 }
 
 // openSegment opens and decompresses a segment.
