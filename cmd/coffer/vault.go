@@ -89,7 +89,15 @@ func vaultText(s app.VaultStatus) string {
 		fmt.Fprintf(&b, "It takes none before %s.\n", dateText(s.Until))
 	}
 	for _, e := range s.Log {
-		fmt.Fprintf(&b, "  %s  %s  %s\n", pad(dateText(e.At), 23), pad(printable(e.Kind), 10), printable(e.Device))
+		fmt.Fprintf(&b, "  %s  %s  %s\n", pad(dateText(e.At), 23), pad(printable(e.Kind), 10), deviceText(e.Device))
 	}
 	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// deviceText names the computer that asked, where the vault was told.
+func deviceText(name string) string {
+	if name == "" {
+		return ""
+	}
+	return printable(name)
 }
