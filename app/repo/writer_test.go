@@ -351,7 +351,7 @@ func TestRandomFaults(t *testing.T) {
 		defer store.Close()
 		var previous Name
 		for round := 1; round <= 60 && (!d.AllFired() || round < 4); round++ {
-			nodes := []*node{folder("a", file("f", seeded(uint64(round), 600<<10)), file("g", fmt.Appendf(nil, "%d", round)))}
+			nodes := []*node{folder("a", file("f", seeded(uint64(round), 200<<10)), file("g", fmt.Appendf(nil, "%d", round)))}
 			s := testSnapshot(1, uint64(round), previous)
 			mustInTheEnd(t, func() error {
 				r, err := Open(t.Context(), store, testKeys(t), Options{})
