@@ -163,7 +163,7 @@ func (a *App) enroll(ctx context.Context, root RootKey, password Secret, old *va
 		if before != nil && vault.PinOf(info) == before.pending().Slot.Pin() && samePassword(root, before.Check, password) {
 			out, err = a.resumeEnroll(ctx, c, root, password, *before, publish)
 			// A vault that does not know the record, or has gone past it, is asked anew.
-			if !errors.Is(err, vault.ErrUnknownRecord) && !errors.Is(err, vault.ErrStale) {
+			if !errors.Is(err, vault.ErrUnknownRecord) && !errors.Is(err, vault.ErrStale) && !errors.Is(err, vault.ErrDestroyed) {
 				return err
 			}
 		}
