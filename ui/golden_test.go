@@ -7,6 +7,7 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -300,6 +301,9 @@ func TestStories(t *testing.T) {
 			c.Kept.Theme = "light"
 			r := newRig(t, c)
 			s.tell(r)
+			if gap := regexp.MustCompile(`<no value>|(?m)^[a-z-]+(\.[a-z-]+)+$`).FindString(r.text()); gap != "" {
+				t.Errorf("the page says %q", gap)
+			}
 			if *pictures != "" {
 				savePicture(t, filepath.Join(*pictures, s.name+".png"), r.window.Canvas().Capture())
 			}

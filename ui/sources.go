@@ -25,6 +25,7 @@ type sourceList struct {
 	coffer  sourceFinder
 	sources *[]source
 	changed func()
+	back    func() // Escape; may be nil
 
 	box  *fyne.Container // all of it
 	rows *fyne.Container
@@ -181,6 +182,7 @@ func (l *sourceList) rebuild() {
 		where := smallLine(l.short(path))
 		l.rows.Add(rowFill(gap3, 1, t, where, whole(sourceFigure(s))))
 	}
+	escapable(l.rows, l.back)
 }
 
 func sourceFigure(s source) string {
@@ -208,6 +210,7 @@ func (d *desk) sourcesPage(sc *scope, r rail, coffer sourceFinder, state *setupS
 			w.allow(len(state.chosen()) > 0)
 		}
 	})
+	list.back = back
 	w = d.ask(sc, r, question{
 		name:  "setup/sources",
 		title: say("sources.title"),

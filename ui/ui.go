@@ -81,7 +81,7 @@ func New(a fyne.App, o Options) (*Window, error) {
 	if err := w.speak(); err != nil {
 		return nil, err
 	}
-	a.Settings().SetTheme(newLook(w.settings.Theme, w.settings.TextScale))
+	w.wear()
 	a.SetIcon(assets.AppIcon())
 	d.window = a.NewWindow(say("app.name"))
 	if d.picker == nil {
@@ -184,6 +184,7 @@ var navigation = [...]struct{ name, icon string }{
 func (w *Window) showNav(p *page) {
 	inner := p.object
 	p.object = container.NewBorder(nil, nil, w.navBar(p.name), nil, inner)
+	escapable(p.object, p.back)
 	w.show(p)
 }
 
@@ -221,6 +222,16 @@ func (w *Window) speak() error {
 	return err
 }
 
+// wear puts on the theme that is set. The same one again would make fyne forget its fonts
+// and draw everything anew.
+func (w *Window) wear() {
+	next := newLook(w.settings.Theme, w.settings.TextScale)
+	worn, ok := w.app.Settings().Theme().(*look)
+	if !ok || worn.fixed != next.fixed || worn.dark != next.dark || worn.scale != next.scale {
+		w.app.Settings().SetTheme(next)
+	}
+}
+
 // speakIn changes the language and shows the screen again.
 func (w *Window) speakIn(tag string) {
 	settings := w.settings
@@ -234,7 +245,7 @@ func (w *Window) changeSettings(settings app.Settings) {
 	if err := w.speak(); err != nil {
 		w.log.Error("language not loaded", "error", err)
 	}
-	w.app.Settings().SetTheme(newLook(settings.Theme, settings.TextScale))
+	w.wear()
 	w.window.SetTitle(say("app.name"))
 	name := "start"
 	if w.page != nil {
