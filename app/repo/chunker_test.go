@@ -2,6 +2,7 @@ package repo
 
 import (
 	"bytes"
+	"fmt"
 	"math/big"
 	"math/bits"
 	"slices"
@@ -115,6 +116,19 @@ func TestChunkerFindsItsPlaceAgain(t *testing.T) {
 	other := NewChunker(mustRoot(t, 1).Derive())
 	if slices.Equal(cutAll(c, data), cutAll(other, data)) {
 		t.Error("two keys cut alike")
+	}
+}
+
+// TestChunkerIsSecret: the table must not reach a log.
+func TestChunkerIsSecret(t *testing.T) {
+	c := NewChunker(testKeys(t))
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d", "%x"} {
+		if got := fmt.Sprintf(verb, c); got != redacted {
+			t.Errorf("%s prints %.40q", verb, got)
+		}
+	}
+	if got := c.LogValue().String(); got != redacted {
+		t.Errorf("logs %.40q", got)
 	}
 }
 
