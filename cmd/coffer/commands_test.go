@@ -441,7 +441,23 @@ func TestErrorsAreSentences(t *testing.T) {
 	}
 }
 
+// Only what is true: a computer that keeps no key does not open the backup.
+func TestWhoCanOpenThisBackup(t *testing.T) {
+	name := secretFile(t, "correct horse")
+	for keep, want := range map[string]string{
+		"file": "this computer, your password, the 64 digits of your recovery sheet. Nobody else.",
+		"ask":  "backup: your password, the 64 digits of your recovery sheet. Nobody else.",
+	} {
+		if r := runFake(t, &fakeProfile{}, "setup", "--to", "P", "--password-file", name, "--keep-key", keep); !strings.Contains(r.out, want) {
+			t.Errorf("%s: %s", keep, r.out)
+		}
+	}
+}
+
 func TestQuiet(t *testing.T) {
+	if r := runFake(t, &fakeProfile{}, "setup", "--to", "P", "--password-file", secretFile(t, "correct horse"), "-q"); r.status != exitDone || r.out+r.err != "" {
+		t.Errorf("status %d, out %q, err %q", r.status, r.out, r.err)
+	}
 	if r := runFake(t, &fakeProfile{}, "backup", "--quiet"); r.status != exitDone || r.out != "" || r.err != "" {
 		t.Errorf("status %d, out %q, err %q", r.status, r.out, r.err)
 	}
