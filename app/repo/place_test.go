@@ -85,10 +85,11 @@ type treeWriter struct {
 	w          *Writer
 	data, tree *Bundle
 	chunker    *Chunker
+	stored     map[*byte]Content // of files that share their data, by its first byte
 }
 
 func newTreeWriter(w *Writer, keys *crypto.Keys) *treeWriter {
-	return &treeWriter{w, w.NewBundle(), w.NewTreeBundle(), NewChunker(keys)}
+	return &treeWriter{w, w.NewBundle(), w.NewTreeBundle(), NewChunker(keys), map[*byte]Content{}}
 }
 
 func (t *treeWriter) flush() error {
@@ -103,8 +104,13 @@ func (t *treeWriter) store(n *node) (err error) {
 	switch {
 	case n.Type == TypeFolder:
 		n.Content, err = t.folder(n.children)
-	case n.Type == TypeFile && n.State != StateUnreadable:
-		n.Content, err = t.file(n.data)
+	case n.Type == TypeFile && n.State != StateUnreadable && len(n.data) > 0:
+		known, ok := t.stored[&n.data[0]]
+		if !ok {
+			known, err = t.file(n.data)
+			t.stored[&n.data[0]] = known
+		}
+		n.Content = known
 	}
 	return err
 }

@@ -80,7 +80,7 @@ func TestUnchangedStoresOnlyASnapshot(t *testing.T) {
 // TestTinyChunksStayWithinLimits: the table of a pack of tiny files is many times larger
 // than the files; no reader takes a pack of more than 64 MiB or an index of 32 MiB.
 func TestTinyChunksStayWithinLimits(t *testing.T) {
-	const chunks = 600_000 // their table has 21 MiB
+	const chunks = 250_000 // their table has 9 MB
 	place := cloudtest.NewMemory()
 	w := mustOpen(t, place).NewWriter(t.Context(), nil)
 	defer w.Close()
