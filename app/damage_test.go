@@ -21,8 +21,8 @@ func damageWorld(t *testing.T) (*apptest.World, *apptest.Computer) {
 	w := apptest.New(t)
 	w.Driver = small
 	c := w.Computer("ANN-LAPTOP")
-	for i := range 6 {
-		writeFile(t, filepath.Join(c.Docs, fmt.Sprint("big", i)), string(noise(fmt.Sprint(i), 900_000)))
+	for i := range 5 {
+		writeFile(t, filepath.Join(c.Docs, fmt.Sprint("big", i)), string(noise(fmt.Sprint(i), 300_000)))
 	}
 	for i := range 40 {
 		writeFile(t, filepath.Join(c.Docs, "small", fmt.Sprint(i)), string(noise(fmt.Sprint("s", i), 3000)))

@@ -126,7 +126,7 @@ func killWorld(t *testing.T, files, size int) (*apptest.World, *apptest.Computer
 
 func TestKilledAtRandomMoments(t *testing.T) {
 	kills, files, size := 6, 600, 8_000
-	if !testing.Short() {
+	if !testing.Short() && !raceEnabled { // of this many it takes a minute
 		kills, files, size = 50, 3000, 20_000
 	}
 	_, c := killWorld(t, files, size)
