@@ -10,7 +10,7 @@ failed=()
 # part NAME COMMAND... runs one part, and remembers when it failed.
 part() { step "$@" || failed+=("$1"); }
 
-unit() { CGO_ENABLED=1 go test -race -shuffle=on -timeout 15m -tags "$HEADLESS_TAGS" ./...; }
+unit() { CGO_ENABLED=1 go test -race -shuffle=on -timeout 20m -tags "$HEADLESS_TAGS" ./...; }
 
 # The static binary is not what the tests above ran: this is, without cgo and the race detector.
 demo() {
