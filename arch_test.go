@@ -54,6 +54,7 @@ var mayImport = map[string][]string{
 	"internal/wiring":  {"app", "cloud", "cloud/folder", "internal/keyring"},
 	"ui":               {"app", "assets"},
 	"ui/canned":        {"app"},
+	"ui/gallery":       {"app", "assets", "ui", "ui/canned"},
 	"cmd/coffer":       {"app", "internal/wiring"},
 	".":                {"app", "assets", "internal/wiring", "ui"},
 
@@ -76,7 +77,7 @@ var never = map[string][]string{
 // that fits decides; a room that ends in "/..." means the rooms inside as well.
 var onlyIn = map[string][]string{
 	"fyne.io/":                         {"ui/...", "assets", "."},
-	"fyne.io/fyne/v2/app":              {"."}, // needs OpenGL and cgo
+	"fyne.io/fyne/v2/app":              {".", "ui/gallery"}, // needs OpenGL and cgo
 	"crypto/rand":                      {"crypto/..."},
 	"crypto/aes":                       {"crypto/..."},
 	"crypto/cipher":                    {"crypto/..."},
