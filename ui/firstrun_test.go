@@ -550,9 +550,17 @@ func TestLanguageChangesAtOnce(t *testing.T) {
 	r.settle()
 	r.at("start")
 	r.says("Diesen Computer sichern")
-	if r.coffer.Kept.Language != "de" {
-		t.Error("the choice is not kept")
+	toReadyInGerman := func() {
+		r.open("setup/sources")
+		r.setup.state.secret, r.setup.state.lock, r.setup.state.proven = goodPassword, app.LockPassword, true
+		r.setup.goTo(stepReady)
+		r.tap("Erste Sicherung starten")
 	}
+	toReadyInGerman()
+	if r.coffer.Kept.Language != "de" || len(r.coffer.Kept.Sources) == 0 {
+		t.Errorf("kept %+v", r.coffer.Kept)
+	}
+	r.open("start")
 	r.speakIn("en")
 	r.settle()
 	r.says("Back up this computer")

@@ -57,12 +57,21 @@ func newRig(t *testing.T, c *canned.Coffer) *rig {
 
 func newRigSized(t *testing.T, c *canned.Coffer, size fyne.Size) *rig {
 	t.Helper()
+	r := newRigOn(t, Options{
+		Coffer: c, Computer: "ANN-LAPTOP", Home: canned.Home,
+		Now: func() time.Time { return canned.Now }, Explain: canned.Explain,
+	}, size)
+	r.coffer = c
+	return r
+}
+
+// newRigOn makes a window on any Coffer.
+func newRigOn(t *testing.T, o Options, size fyne.Size) *rig {
+	t.Helper()
 	a := fyne.CurrentApp()
-	r := &rig{T: t, coffer: c, picker: &cannedPicker{}}
-	w, err := New(a, Options{
-		Coffer: c, Computer: "ANN-LAPTOP", Home: canned.Home, Do: r.do,
-		Now: func() time.Time { return canned.Now }, Picker: r.picker, Explain: canned.Explain,
-	})
+	r := &rig{T: t, picker: &cannedPicker{}}
+	o.Do, o.Picker = r.do, r.picker
+	w, err := New(a, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +139,7 @@ func (r *rig) step() bool {
 // until works as the UI goroutine until something is the case.
 func (r *rig) until(what string, is func() bool) {
 	r.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for !is() {
 		if !r.step() {
 			if time.Now().After(deadline) {

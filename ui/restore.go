@@ -91,7 +91,7 @@ type restore struct {
 	*desk
 	coffer  restoreCoffer
 	state   restoreState
-	known   bool // this profile opens the backup already
+	from    int // the step that it began with: restoreWhere, or restoreWhat with a profile
 	sources []string
 	show    func(*page)
 	leave   func() // to where the wizard was opened from
@@ -114,17 +114,9 @@ const (
 
 var restoreSteps = [...]string{"where", "which", "open", "what", "when", "target", "before", "running", "done"}
 
-// first is the step that the wizard begins with.
-func (r *restore) first() int {
-	if r.known {
-		return restoreWhat
-	}
-	return restoreWhere
-}
-
 func (r *restore) rail(at int) rail {
-	line := rail{at: at - r.first()}
-	for _, s := range restoreSteps[r.first():] {
+	line := rail{at: at - r.from}
+	for _, s := range restoreSteps[r.from:] {
 		line.steps = append(line.steps, say("restore.step."+s))
 	}
 	return line
@@ -135,7 +127,7 @@ func (r *restore) goTo(step int) {
 	sc := r.tasks.scope()
 	line := r.rail(step)
 	back := func() { r.goTo(step - 1) }
-	if step == r.first() {
+	if step == r.from || step == restoreWhat { // once joined, opening it again means nothing
 		back = r.leave
 	}
 	next := func() { r.goTo(step + 1) }
@@ -173,10 +165,7 @@ func (r *restore) unlocking(sc *scope, back func()) unlocking {
 			})
 			return err
 		},
-		done: func() {
-			r.known = true
-			r.joined()
-		},
+		done: r.joined,
 	}
 }
 

@@ -252,9 +252,13 @@ func (w *Window) changeSettings(settings app.Settings) {
 		name = w.page.name
 	}
 	w.Open(name)
+	w.saveSettings(settings)
+}
+
+func (w *Window) saveSettings(settings app.Settings) {
 	run(w.life, func(context.Context) (struct{}, error) { return struct{}{}, w.coffer.SaveSettings(settings) },
 		func(_ struct{}, err error) {
-			if err != nil && w.coffer.IsSetUp() {
+			if err != nil {
 				w.log.Error("settings not saved", "error", err)
 			}
 		})
