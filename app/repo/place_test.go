@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"coffer/cloud"
 	"coffer/cloud/cloudtest"
@@ -291,7 +292,9 @@ func mustMatch(t testing.TB, r *Repository, s *Snapshot, nodes ...*node) {
 
 func mustCheck(t testing.TB, d cloud.Driver) *Report {
 	t.Helper()
-	report, err := Check(t.Context(), newStore(t, d), testKeys(t), CheckOptions{Percent: 100})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a hostile tree must not hold up the tests
+	defer cancel()
+	report, err := Check(ctx, newStore(t, d), testKeys(t), CheckOptions{Percent: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
