@@ -201,7 +201,7 @@ func (a *App) openPlace(ctx context.Context) (*cloud.Store, Profile, error) {
 	}
 	store, _, err := a.openDest(ctx, p.Dest, false)
 	if errors.Is(err, cloud.ErrNoPlace) {
-		err = atPlace(p.Dest, fmt.Errorf("%w: it is not there now: %v", cloud.ErrOffline, err))
+		err = atPlace(p.Dest, fmt.Errorf("%w: it is not there now: %w", cloud.ErrOffline, err))
 	}
 	if err != nil {
 		return nil, p, err

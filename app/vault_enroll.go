@@ -102,7 +102,7 @@ func (a *App) readPending(repository string) (*pendingPassword, error) {
 	}
 	p, err := parsePending(data)
 	if err != nil || p.Repository != repository {
-		return nil, nil
+		return nil, nil //nolint:nilerr // a note that cannot be read, or is another's, is as good as none
 	}
 	return &p, nil
 }

@@ -92,7 +92,7 @@ func backupText(s app.BackupSummary) string {
 // sayProblem names a file that was not dealt with as it should have been, when it happens.
 func (p *program) sayProblem(problem app.Problem) {
 	if p.console.json {
-		p.console.record("error", errorRecord{
+		_ = p.console.record("error", errorRecord{
 			app.Code("file-" + problem.Kind), problemText(problem), pathOrNil(problem.Path),
 		})
 		return

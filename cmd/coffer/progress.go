@@ -42,7 +42,7 @@ func (v *progressView) show(p app.Progress) {
 	switch width := v.width(); {
 	case v.console.json:
 		if v.due(now, recordEvery) {
-			v.console.record("progress", recordOf(p))
+			_ = v.console.record("progress", recordOf(p))
 		}
 	case v.console.quiet:
 	case width > 0:
