@@ -138,7 +138,7 @@ type errorRecord struct {
 // were asked for.
 func (c *console) fail(f complaint) {
 	if c.json {
-		c.record("error", errorRecord{f.code, strings.TrimSpace(f.says + " " + f.advice), pathOrNil(f.path)})
+		_ = c.record("error", errorRecord{f.code, strings.TrimSpace(f.says + " " + f.advice), pathOrNil(f.path)})
 		return
 	}
 	text := f.says
