@@ -7,6 +7,7 @@ import (
 	"image/png"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -52,7 +53,7 @@ func checkDrawing(t *testing.T, name string, content []byte) {
 			continue
 		}
 		shapes++
-		if !strings.Contains("path circle rect", element.Name.Local) {
+		if !slices.Contains([]string{"path", "circle", "rect"}, element.Name.Local) {
 			t.Errorf("%s has a %s, which fyne does not draw as it should", name, element.Name.Local)
 		}
 		for _, a := range element.Attr {

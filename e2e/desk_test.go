@@ -89,8 +89,8 @@ func (d *desk) run(cmd *exec.Cmd) *exec.Cmd {
 	cmd.Stderr, cmd.Stdout = &said, &said
 	must(d.T, cmd.Start())
 	d.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
+		_ = cmd.Process.Kill() // it may have ended
+		_ = cmd.Wait()         // "signal: killed"
 		if d.Failed() && said.Len() > 0 {
 			d.Logf("%s said:\n%s", filepath.Base(cmd.Path), said.String())
 		}

@@ -48,12 +48,10 @@ func way(change func(*app.WayIn)) func() *canned.Coffer {
 }
 
 // hold keeps a backup or restore running at its last reported step.
-func hold(make func() *canned.Coffer) func() *canned.Coffer {
+func hold(coffer func() *canned.Coffer) func() *canned.Coffer {
 	return func() *canned.Coffer {
-		c := make()
-		c.Hold = nil
-		ch := newHold()
-		c.Hold = ch
+		c := coffer()
+		c.Hold = newHold()
 		return c
 	}
 }

@@ -330,7 +330,9 @@ type cannedPicker struct {
 func (p *cannedPicker) Folder(_ *scope, title, _ string, chosen func(string)) {
 	p.answer(title, chosen)
 }
+
 func (p *cannedPicker) Open(_ *scope, title, _ string, chosen func(string)) { p.answer(title, chosen) }
+
 func (p *cannedPicker) Save(_ *scope, title, _ string, chosen func(string)) { p.answer(title, chosen) }
 
 func (p *cannedPicker) answer(title string, chosen func(string)) {

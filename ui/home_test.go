@@ -35,8 +35,12 @@ func TestHomeStates(t *testing.T) {
 // TestHomeShowsThreeLines: more are not read, and the sentence is not said twice.
 func TestHomeShowsThreeLines(t *testing.T) {
 	o := app.Overview{Attention: []app.Attention{
-		{Code: app.AttentionLate}, {Code: app.AttentionDanger}, {Code: app.AttentionSheet}, {Code: app.AttentionPractice},
-		{Code: app.AttentionNoSources}, {Code: app.AttentionKeyInFile},
+		{Code: app.AttentionLate},
+		{Code: app.AttentionDanger},
+		{Code: app.AttentionSheet},
+		{Code: app.AttentionPractice},
+		{Code: app.AttentionNoSources},
+		{Code: app.AttentionKeyInFile},
 	}}
 	lines := attentionOf(o)
 	if len(lines) != 3 || lines[0].Code != app.AttentionSheet {
@@ -177,7 +181,8 @@ func TestDaysOf(t *testing.T) {
 	}
 	days := daysOf([]app.Run{
 		at(0, 0, ""), at(1, 23, app.CodePlaceFull), at(2, 1, app.CodePlaceFull), at(2, 2, ""), at(2, 3, app.CodePlaceFull),
-		at(29, 12, ""), at(30, 12, ""), at(-1, 12, ""), {Kind: "restore", Started: now.AddDate(0, 0, -5)},
+		at(29, 12, ""), at(30, 12, ""), at(-1, 12, ""),
+		{Kind: "restore", Started: now.AddDate(0, 0, -5)},
 	}, now)
 	want := map[int]dayState{29: dayDone, 28: dayFailed, 27: dayDone, 0: dayDone}
 	for i, d := range days {

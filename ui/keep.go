@@ -17,7 +17,8 @@ type settingsKeeper interface {
 func (d *desk) keepPage(coffer interface {
 	sourceFinder
 	settingsKeeper
-}, settings app.Settings, saved func()) *page {
+}, settings app.Settings, saved func(),
+) *page {
 	sc := d.tasks.scope()
 	var sources []source
 	for _, path := range settings.Sources {

@@ -12,8 +12,7 @@ import (
 // restoreState is what the restore wizard has learnt so far. It has no fyne in it.
 type restoreState struct {
 	place     app.PlaceInfo
-	backup    app.BackupInfo // of the place, the one that was chosen
-	lock      app.LockKind
+	backup    app.BackupInfo     // of the place, the one that was chosen
 	snapshots []app.SnapshotInfo // newest first
 	snapshot  string             // "" for the newest
 	some      bool               // some files, and not everything

@@ -176,8 +176,13 @@ func (w *Window) show(p *page) {
 
 // The screens of the navigation, in order, with their icons.
 var navigation = [...]struct{ name, icon string }{
-	{"home", "home"}, {"files", "files"}, {"what", "what"}, {"where", "where"},
-	{"key", "key"}, {"activity", "activity"}, {"settings", "settings"},
+	{"home", "home"},
+	{"files", "files"},
+	{"what", "what"},
+	{"where", "where"},
+	{"key", "key"},
+	{"activity", "activity"},
+	{"settings", "settings"},
 }
 
 // showNav puts a page beside the navigation.

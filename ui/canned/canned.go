@@ -5,6 +5,7 @@ package canned
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 	"sync"
@@ -24,7 +25,7 @@ func (t Trouble) Error() string { return "canned: " + string(t.Code) }
 
 // Explain tells failures of Trouble, and leaves all others to package app.
 func Explain(err error) app.Failure {
-	if t, ok := err.(Trouble); ok {
+	if t, ok := errors.AsType[Trouble](err); ok {
 		return app.Failure(t)
 	}
 	return app.Explain(err)

@@ -12,7 +12,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-
 	"time"
 
 	fyneapp "fyne.io/fyne/v2/app"
