@@ -36,7 +36,7 @@ func run(home string, probe bool) (status int) {
 			panic(trouble)
 		}
 		if !started && status == 0 {
-			fmt.Fprint(os.Stderr, noWindow)
+			fmt.Fprintln(os.Stderr, "coffer-desktop: no window can be opened here; the command line does all that the window does: coffer help")
 			status = 1
 		}
 	}()
@@ -76,7 +76,3 @@ func open(f fyne.App, home string) error {
 	}
 	return err
 }
-
-const noWindow = `coffer-desktop: no window can be opened here.
-Everything that the window does, the command line does too: see coffer help.
-`
