@@ -209,9 +209,6 @@ func (a *App) beginEnroll(ctx context.Context, c *vault.Client, info vault.Info,
 		}
 		return publish(p.Slot)
 	}
-	if old != nil {
-		old.ReceiptKey = info.ReceiptKey
-	}
 	slot, err := c.Enroll(ctx, root, password, a.cfg.KDF, old, save)
 	if old != nil && (errors.Is(err, vault.ErrDestroyed) || errors.Is(err, vault.ErrUnknownRecord)) {
 		// The old record is beyond use; the key is here, so a new record takes its place.
