@@ -153,6 +153,7 @@ func TestNextBackupHealsMissingPacks(t *testing.T) {
 // A damaged page of a folder is found by the backup that compares with it, and stored again.
 func TestNextBackupHealsDamagedTree(t *testing.T) {
 	w, c := damageWorld(t)
+	trees := 0
 	for i, object := range w.Objects("pack-") {
 		path := filepath.Join(w.Place, object)
 		whole, err := os.ReadFile(path)
@@ -165,19 +166,21 @@ func TestNextBackupHealsDamagedTree(t *testing.T) {
 		report, err := c.App.Check(t.Context(), app.CheckOptions{ReadData: true})
 		mustExplain(t, err, app.CodeDamaged)
 		d := damages(report, object)
-		if d == nil || len(d.Paths) == 0 || strings.Contains(strings.Join(d.Paths, "\n"), "big") {
+		if d == nil || !slices.ContainsFunc(d.Paths, func(p string) bool { return isAbove(p, c.Docs) }) {
 			overwrite(t, path, whole)
 			continue // a pack of files: nobody reads it to compare
 		}
+		trees++
 		backupAt(t, c, time.Duration(i+3)*time.Minute)
 		receipt, target := mustRestore(t, c, app.RestoreOptions{})
 		if receipt.Failed > 0 {
-			t.Logf("pack %d with %q: %s", i, d.Paths, receipt.Text())
+			t.Errorf("pack %d with %q: %s", i, d.Paths, receipt.Text())
 		}
 		sameTrees(t, treeOf(t, c.Docs), treeOf(t, under(target, c.Docs)))
-		return
 	}
-	t.Fatal("no pack of folders was found")
+	if trees == 0 {
+		t.Error("no pack of folders was found")
+	}
 }
 
 func TestRollback(t *testing.T) {

@@ -33,6 +33,7 @@ func TestTimeLeft(t *testing.T) {
 				m.bytes.Add(rate / 10)
 				time.Sleep(tellEvery)
 			}
+			synctest.Wait()
 		}
 		work(10)
 		if last.Left != 0 {

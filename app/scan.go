@@ -47,7 +47,7 @@ type batch struct {
 	pending sync.WaitGroup
 }
 
-const batchSize = 256
+const batchSize = 64
 
 // A readJob is files of one folder that must be read.
 type readJob struct {

@@ -59,6 +59,9 @@ func (s *scanner) unchanged(info *source.Info, old *repo.Entry, started int64) b
 		return false
 	}
 	known, err := s.session.repo.Known(s.ctx, old.Content)
+	if !known && err == nil && old.Content.Depth > 0 {
+		s.session.repo.Forget(s.ctx, old.Content) // a list that is damaged is stored again too
+	}
 	return known && err == nil
 }
 
@@ -76,8 +79,9 @@ func (s *scanner) hand(dir *sharedDir, path string, f fileJob) error {
 	s.batch.pending.Add(1)
 	s.job.files = append(s.job.files, f)
 	s.bytes += f.info.Size
-	if len(s.job.files) >= 64 || s.bytes >= 1<<20 {
-		return s.sendJob()
+	if s.bytes >= 1<<20 {
+		// The batch goes too: what waits for it, the journal, waits for little data.
+		return s.send()
 	}
 	return nil
 }

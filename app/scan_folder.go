@@ -174,13 +174,15 @@ type oldEntries struct {
 	at   repo.Entry
 	more bool
 	err  error
+
+	forget func() // of what is damaged
 }
 
 func (s *scanner) entries(p prior) *oldEntries {
 	if len(p.content.IDs) == 0 {
 		return &oldEntries{stop: func() {}}
 	}
-	o := new(oldEntries)
+	o := &oldEntries{forget: func() { s.session.repo.Forget(s.ctx, p.content) }}
 	o.next, o.stop = iter.Pull2(s.session.repo.Folder(s.ctx, p.content))
 	o.advance()
 	return o
@@ -192,7 +194,8 @@ func (o *oldEntries) advance() {
 		return
 	}
 	o.more = false
-	if errors.Is(o.err, repo.ErrMissing) || errors.Is(o.err, repo.ErrDamaged) {
+	if isDamage(o.err) {
+		o.forget()
 		o.err = nil // nothing to compare with: all is read and stored again
 	}
 }

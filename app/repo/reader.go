@@ -379,3 +379,38 @@ func (c *segmentCache) put(key uint64, raw []byte) {
 		delete(c.raw, c.order[0])
 	}
 }
+
+// Forget makes what cannot be read of a content, of its pages or lists, count as not
+// stored, with all that is as damaged in the same pack. A backup that meets damage in
+// what it compares with calls it, or else it would find the same pages stored already and
+// leave them as damaged as they are.
+func (r *Repository) Forget(ctx context.Context, c Content) {
+	for _, id := range c.IDs {
+		at, err := r.Locate(id)
+		if err != nil {
+			continue // it counts as not stored
+		}
+		chunk, err := r.Chunk(ctx, id)
+		switch {
+		case isDamage(err):
+			r.forgetPack(ctx, at.Pack)
+		case err == nil && c.Depth > 0:
+			if ids, err := splitIDs(chunk); err == nil {
+				r.Forget(ctx, Content{ids, c.Depth - 1})
+			}
+		}
+	}
+}
+
+// forgetPack tries every segment of a pack: what lies below a damaged page cannot be
+// found from there, and is likely to lie beside it.
+func (r *Repository) forgetPack(ctx context.Context, pack uint32) {
+	bad := map[uint32]bool{}
+	for n := range uint32(len(r.pack(pack).segments)) {
+		err := r.ReadSegments(ctx, pack, []uint32{n}, func(uint32, []byte) error { return nil })
+		bad[n] = isDamage(err)
+	}
+	r.chunks.forget(pack, bad)
+}
+
+func isDamage(err error) bool { return errors.Is(err, ErrDamaged) || errors.Is(err, ErrMissing) }
