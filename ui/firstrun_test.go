@@ -519,14 +519,6 @@ func TestProofLineByLine(t *testing.T) {
 	}
 }
 
-func TestChecksOfShownKeyAreThoseOfThePackage(t *testing.T) {
-	for i, l := range bareLines(canned.Key()) {
-		if l.Check == "" || app.CheckRecoveryLine(i+1, l.Digits+" "+l.Check) != app.LineRight {
-			t.Errorf("line %d has the check %q", i+1, l.Check)
-		}
-	}
-}
-
 func TestSetupThatFailsCanBeTriedAgain(t *testing.T) {
 	c := canned.NewComputer()
 	c.SetupErr = canned.Trouble{Code: app.CodePlaceFull}

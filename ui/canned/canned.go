@@ -120,6 +120,7 @@ func (c *Coffer) Setup(_ context.Context, o app.SetupOptions) (app.SetupResult, 
 	}
 	c.SetUpAlready = true
 	c.Kept.Sources = o.Sources
+	c.Kept.Exclude = o.Exclude
 	c.Home.Place, c.Home.Sources = o.To, o.Sources
 	return app.SetupResult{Key: Key(), Repository: strings.Repeat("a", 32)}, nil
 }

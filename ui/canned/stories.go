@@ -65,6 +65,7 @@ func Safe() *Coffer {
 	c := NewComputer()
 	c.SetUpAlready, c.Proven = true, true
 	c.Kept.Sources = []string{Home + "/Documents", Home + "/Pictures"}
+	c.Kept.Exclude = app.DefaultPatterns()
 	c.Place.Backups = []app.BackupInfo{Backup()}
 	c.Ways = Backup().Ways
 	c.Vault = app.VaultStatus{
