@@ -94,12 +94,10 @@ var onlyIn = map[string][]string{
 	"filippo.io/nistec":                {"crypto/opaque"},
 	"github.com/zeebo/blake3":          {"crypto"},
 	"golang.org/x/text/secure":         {"crypto"},
-	"github.com/fxamacker/cbor":        {"app/repo", "vault/...", "crypto/..."},
 	"github.com/klauspost/compress":    {"app/repo"},
 	"github.com/zalando/go-keyring":    {"internal/keyring"},
 	"go.etcd.io/bbolt":                 {"vault/server/store/bolt"},
 	"github.com/spf13/":                {"cmd/coffer"},
-	"github.com/schollz/progressbar":   {"cmd/coffer"},
 	"golang.org/x/term":                {"cmd/coffer"},
 	"github.com/rogpeppe/go-internal":  {"cmd/coffer"},
 	"github.com/ncruces/zenity":        {"ui"},
@@ -303,7 +301,7 @@ func testsMayImport(imp string) bool {
 		"encoding/gob", "math/rand", "math/rand/v2", "net", "net/http", "unsafe", "log/slog":
 		return true
 	}
-	return strings.HasPrefix(imp, "github.com/fxamacker/cbor") || strings.HasPrefix(imp, "go.etcd.io/bbolt") || strings.HasPrefix(imp, "golang.org/x/crypto")
+	return strings.HasPrefix(imp, "go.etcd.io/bbolt") || strings.HasPrefix(imp, "golang.org/x/crypto")
 }
 
 // inRoom says whether pkg is one of the rooms.
