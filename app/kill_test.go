@@ -190,8 +190,9 @@ func TestRunAfterAKillGoesOn(t *testing.T) {
 			}
 		}
 		t.Logf("killed at %d %%: %d packs; the second run read %d files, %d of them again", part, packs, len(second.reads), again)
-		// 24 MB in packs of 1 MiB: what was read and not stored is in a few open packs.
-		if most := 8 * (1 << 20) / 20_000; again > most {
+		// What was read and not stored is in packs on their way, and in the segments that two
+		// readers and two sealers fill, which are as large as these small packs.
+		if most := (8 + 4) * (1 << 20) / 20_000; again > most {
 			t.Errorf("%d files were read again, more than %d", again, most)
 		}
 		if len(first.reads) >= 600 && packs == 0 {
