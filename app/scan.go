@@ -26,9 +26,10 @@ type item struct {
 	entry repo.Entry
 	path  string // of an itemEnter, the folder's, for the journal; of a hard link, its own
 	news  news
-	drop  bool  // it vanished
-	noted bool  // the journal has it already
-	first *item // the hard link whose content this one shares
+	drop  bool        // it vanished
+	noted bool        // the journal has it already
+	first *item       // the hard link whose content this one shares
+	old   *repo.Entry // of a file that is read again, to see whether it changed
 }
 
 // news says how a file compares with the backup before.

@@ -28,7 +28,7 @@ func (s *scanner) file(dir *sharedDir, path string, info source.Info, old *repo.
 		}
 		return s.link(dir, path, info, item{first: l.first, news: news})
 	}
-	if err := s.put(item{entry: repo.Entry{Name: info.Name}, news: news}); err != nil {
+	if err := s.put(item{entry: repo.Entry{Name: info.Name}, news: news, old: old}); err != nil {
 		return err
 	}
 	it := &s.batch.items[len(s.batch.items)-1]
