@@ -28,9 +28,11 @@ var mayImport = map[string][]string{
 	"assets":           {},
 
 	// Places that keep objects. They see sealed bytes only.
-	"cloud":           {},
-	"cloud/cloudtest": {"cloud"},
-	"cloud/folder":    {"cloud", "internal/durable"},
+	"cloud":                 {},
+	"cloud/cloudtest":       {"cloud"},
+	"cloud/folder":          {"cloud", "internal/durable"},
+	"cloud/drive":           {"cloud", "internal/durable"},
+	"cloud/drive/drivetest": {},
 
 	// The vault: its client may know what a root key is, its server may not.
 	"vault/protocol":               {},
@@ -84,7 +86,7 @@ var onlyIn = map[string][]string{
 	"crypto/hmac":                      {"crypto/...", "vault/..."},
 	"crypto/hkdf":                      {"crypto/...", "vault/..."},
 	"crypto/ed25519":                   {"crypto/...", "vault/..."},
-	"crypto/md5":                       {},
+	"crypto/md5":                       {"cloud/drive", "cloud/drive/drivetest"}, // Drive's own checksum, against accidents only
 	"crypto/sha1":                      {},
 	"crypto/des":                       {},
 	"crypto/rc4":                       {},
@@ -94,12 +96,10 @@ var onlyIn = map[string][]string{
 	"filippo.io/nistec":                {"crypto/opaque"},
 	"github.com/zeebo/blake3":          {"crypto"},
 	"golang.org/x/text/secure":         {"crypto"},
-	"github.com/fxamacker/cbor":        {"app/repo", "vault/...", "crypto/..."},
 	"github.com/klauspost/compress":    {"app/repo"},
 	"github.com/zalando/go-keyring":    {"internal/keyring"},
 	"go.etcd.io/bbolt":                 {"vault/server/store/bolt"},
 	"github.com/spf13/":                {"cmd/coffer"},
-	"github.com/schollz/progressbar":   {"cmd/coffer"},
 	"golang.org/x/term":                {"cmd/coffer"},
 	"github.com/rogpeppe/go-internal":  {"cmd/coffer"},
 	"github.com/ncruces/zenity":        {"ui"},
@@ -107,10 +107,12 @@ var onlyIn = map[string][]string{
 	"rsc.io/qr":                        {"app", "ui"},
 	"github.com/trustelem/zxcvbn":      {"app"},
 	"github.com/sethvargo/go-diceware": {"app"},
-	"net/http":                         {"vault/...", "app"},
-	"net":                              {"vault/..."},
+	"net/http":                         {"vault/...", "app", "cloud/drive/..."},
+	"net":                              {"vault/...", "cloud/drive/..."},
+	"google.golang.org/api":            {"cloud/drive/..."},
+	"golang.org/x/oauth2":              {"cloud/drive/..."},
 	"os/exec":                          {"e2e", "main"},
-	"math/rand":                        {"app/repo", "app/target", "cloud", "cloud/cloudtest", "internal/durable", "ui", "bench/gen"}, // samples, jitter, temporary names, faults: nothing that a stranger may not guess
+	"math/rand":                        {"app/repo", "app/target", "cloud", "cloud/cloudtest", "cloud/drive/drivetest", "internal/durable", "ui", "bench/gen"}, // samples, jitter, temporary names, faults: nothing that a stranger may not guess
 	"unsafe":                           {"app/source", "app/target", "internal/durable"},
 	"C":                                {},
 	"plugin":                           {},
@@ -118,7 +120,7 @@ var onlyIn = map[string][]string{
 	"github.com/stretchr/testify":      {},
 	"log":                              {"vault/embedded"}, // http.Server takes no other
 	"log/slog":                         {"app/...", "cloud/...", "crypto/...", "vault/...", "internal/...", "ui/...", "cmd/...", "."},
-	"testing":                          {"cloud/cloudtest", "app/apptest", "vault/server/store/storetest"},
+	"testing":                          {"cloud/cloudtest", "cloud/drive/drivetest", "app/apptest", "vault/server/store/storetest"},
 }
 
 // mayReadEnvironment: main packages and the one package that wires them. What
@@ -303,7 +305,7 @@ func testsMayImport(imp string) bool {
 		"encoding/gob", "math/rand", "math/rand/v2", "net", "net/http", "unsafe", "log/slog":
 		return true
 	}
-	return strings.HasPrefix(imp, "github.com/fxamacker/cbor") || strings.HasPrefix(imp, "go.etcd.io/bbolt") || strings.HasPrefix(imp, "golang.org/x/crypto")
+	return strings.HasPrefix(imp, "go.etcd.io/bbolt") || strings.HasPrefix(imp, "golang.org/x/crypto")
 }
 
 // inRoom says whether pkg is one of the rooms.

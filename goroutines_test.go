@@ -13,10 +13,12 @@ import (
 var mayStartGoroutines = []string{
 	"app/backup.go",          // the stages of a backup
 	"app/meter.go",           // tells progress while the others work
+	"app/repo/check.go",      // packs read back side by side
 	"app/repo/repository.go", // reads indexes side by side
 	"app/repo/writer.go",     // uploads
-	"app/restore_run.go",     // packs fetched side by side
+	"app/restore_round.go",   // packs fetched side by side
 	"app/scan.go",            // counts what is still to come
+	"cloud/drive/signin.go",  // serves the browser's answer
 	"cloud/store.go",         // one request, watched: a store that stalls must not hold up the program
 	"cmd/coffer/signals.go",
 	"internal/keyring/keyring.go", // a key store that does not answer must not hold up the program

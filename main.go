@@ -36,7 +36,7 @@ func run(home string, probe bool) (status int) {
 			panic(trouble)
 		}
 		if !started && status == 0 {
-			fmt.Fprint(os.Stderr, noWindow)
+			fmt.Fprintln(os.Stderr, "coffer-desktop: no window can be opened here; the command line does all that the window does: coffer help")
 			status = 1
 		}
 	}()
@@ -47,29 +47,23 @@ func run(home string, probe bool) (status int) {
 			f.Quit()
 		}
 	})
-	if !probe {
-		return open(f, home)
-	}
-	f.NewWindow("").Show()
-	f.Run()
-	return 0
-}
-
-// open wires a profile to a window and runs it.
-func open(f fyne.App, home string) int {
-	config, err := wiring.Config(home, os.Getenv)
-	if err == nil {
-		config.Version = cmp.Or(release, config.Version)
-		err = show(f, config)
-	}
-	if err != nil {
+	if probe {
+		f.NewWindow("").Show()
+		f.Run()
+	} else if err := open(f, home); err != nil {
 		fmt.Fprintln(os.Stderr, "coffer-desktop:", err)
 		return 1
 	}
 	return 0
 }
 
-func show(f fyne.App, config app.Config) error {
+// open shows the window of a profile until it is closed.
+func open(f fyne.App, home string) error {
+	config, err := wiring.Config(home, os.Getenv)
+	if err != nil {
+		return err
+	}
+	config.Version = cmp.Or(release, config.Version)
 	coffer, err := app.New(config)
 	if err != nil {
 		return err
@@ -82,7 +76,3 @@ func show(f fyne.App, config app.Config) error {
 	}
 	return err
 }
-
-const noWindow = `coffer-desktop: no window can be opened here.
-Everything that the window does, the command line does too: see coffer help.
-`

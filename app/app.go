@@ -44,6 +44,10 @@ func NewSecret(b []byte) Secret { return crypto.NewSecret(b) }
 // NewRootKey makes a new random root key.
 func NewRootKey() RootKey { return crypto.NewRootKey() }
 
+// RecoveryLinesOf returns the 64 digits of a key as they are printed: 8 lines with their
+// checks.
+func RecoveryLinesOf(key RootKey) [8]RecoveryLine { return crypto.RecoveryLines(key) }
+
 // ParseRecoveryKey reads the 64 digits in any spacing, case or pasted form. The error is a
 // *crypto.RecoveryError that names the line; see [Explain].
 func ParseRecoveryKey(text []byte) (RootKey, error) { return crypto.ParseRecoveryKey(text) }

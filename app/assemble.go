@@ -91,7 +91,7 @@ func (a *assembler) file(it *item) (err error) {
 		}
 	}
 	in := &a.open[len(a.open)-1]
-	if err := in.folder.Add(e); err != nil {
+	if stored, err := a.add(in, e); !stored {
 		return err
 	}
 	if e.Type != repo.TypeFile || e.State == repo.StateUnreadable {
@@ -104,13 +104,28 @@ func (a *assembler) file(it *item) (err error) {
 	return nil
 }
 
+// add puts an entry into a folder. One that the format cannot hold is named and left
+// out: it must not keep all others from being backed up.
+func (a *assembler) add(in *openFolder, e *repo.Entry) (stored bool, err error) {
+	if e.Check() != nil {
+		a.problem(ProblemUnreadable, join(in.path, e.Name), "has attributes that cannot be stored")
+		return false, nil
+	}
+	err = in.folder.Add(e)
+	return err == nil, err
+}
+
 func (a *assembler) count(it *item) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := &a.summary
 	s.Files++
 	s.Bytes += it.entry.Size
-	switch it.news {
+	news := it.news
+	if it.old != nil && sameContent(it.old, &it.entry) && sameMeta(*it.old, it.entry) {
+		news = newsNone // it was read, and nothing has changed
+	}
+	switch news {
 	case newsNew:
 		s.NewFiles++
 	case newsChanged:
@@ -132,5 +147,6 @@ func (a *assembler) leave() error {
 	a.mu.Lock()
 	a.summary.Dirs++
 	a.mu.Unlock()
-	return a.open[len(a.open)-1].folder.Add(&done.entry)
+	_, err = a.add(&a.open[len(a.open)-1], &done.entry)
+	return err
 }

@@ -115,9 +115,8 @@ func (d *differ) both(a, b *repo.Entry, dir string) error {
 	}
 	ia, ib := entryInfo(dir, a), entryInfo(dir, b)
 	c := Change{Path: ia.Path, A: &ia, B: &ib}
-	sameContent := a.Type == repo.TypeFolder || contentKey(a.Content) == contentKey(b.Content) && a.Size == b.Size && a.Link == b.Link && slices.Equal(a.Holes, b.Holes)
 	switch {
-	case !sameContent:
+	case a.Type != repo.TypeFolder && !sameContent(a, b):
 		c.Kind = ChangeContent
 	case !sameMeta(*a, *b):
 		c.Kind = ChangeMetadata
@@ -131,6 +130,12 @@ func (d *differ) both(a, b *repo.Entry, dir string) error {
 		return d.folders(a.Content, b.Content, ia.Path)
 	}
 	return nil
+}
+
+// sameContent reports whether two files or links of one type hold the same.
+func sameContent(a, b *repo.Entry) bool {
+	return a.Size == b.Size && a.Link == b.Link && a.Content.Depth == b.Content.Depth &&
+		slices.Equal(a.Content.IDs, b.Content.IDs) && slices.Equal(a.Holes, b.Holes)
 }
 
 // sameMeta leaves aside what says nothing to people: inodes, change times, and

@@ -258,3 +258,12 @@ func (c *counted) count() {
 func (c *counted) Err() error            { c.count(); return c.Context.Err() }
 func (c *counted) Done() <-chan struct{} { c.count(); return c.Context.Done() }
 func (c *counted) Value(key any) any     { c.count(); return c.Context.Value(key) }
+
+var zeroTime time.Time // the clock as it is
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -312,6 +312,10 @@ func (f *Failure) names(err error) {
 	if errors.As(err, &path) {
 		f.Args["path"] = path.Path
 	}
+	var space *SpaceError
+	if errors.As(err, &space) {
+		f.Args["missing"] = strconv.FormatInt(space.Missing, 10)
+	}
 	var snapshot *SnapshotError
 	if errors.As(err, &snapshot) {
 		f.Args["snapshot"] = snapshot.Ref

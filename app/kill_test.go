@@ -126,7 +126,7 @@ func killWorld(t *testing.T, files, size int) (*apptest.World, *apptest.Computer
 
 func TestKilledAtRandomMoments(t *testing.T) {
 	kills, files, size := 6, 600, 8_000
-	if !testing.Short() {
+	if !testing.Short() && !raceEnabled { // of this many it takes a minute
 		kills, files, size = 50, 3000, 20_000
 	}
 	_, c := killWorld(t, files, size)
@@ -190,9 +190,15 @@ func TestRunAfterAKillGoesOn(t *testing.T) {
 			}
 		}
 		t.Logf("killed at %d %%: %d packs; the second run read %d files, %d of them again", part, packs, len(second.reads), again)
-		// 24 MB in packs of 1 MiB: what was read and not stored is in a few open packs.
-		if most := 8 * (1 << 20) / 20_000; again > most {
-			t.Errorf("%d files were read again, more than %d", again, most)
+		// Some 24 MB are 24 packs and those of the tree; what was on its way at the kill is
+		// stored again, and that is no more than 8.
+		if n := len(w.Objects("pack-")); n > 24+3+8 {
+			t.Errorf("there are %d packs in the end", n)
+		}
+		// How much was read and not stored hangs on how fast the disk is beside the
+		// processor; but by then most of it was.
+		if part == 90 && again > len(first.reads)*3/4 {
+			t.Errorf("of %d files %d were read again", len(first.reads), again)
 		}
 		if len(first.reads) >= 600 && packs == 0 {
 			t.Error("nothing had been stored")

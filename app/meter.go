@@ -97,7 +97,9 @@ func (m *meter) progress(now time.Time) Progress {
 	// A file that is read once more, as it changed meanwhile, does not take back what was
 	// told.
 	p.Files, p.Bytes = max(p.Files, m.told.Files), max(p.Bytes, m.told.Bytes)
-	// What was counted ahead may be outgrown by what is met.
+	// What was counted ahead may be outgrown by what is met: then nobody knows how much
+	// there is.
+	p.Scanned = p.Scanned && p.Files <= p.TotalFiles && p.Bytes <= p.TotalBytes
 	p.TotalFiles, p.TotalBytes = max(p.TotalFiles, p.Files), max(p.TotalBytes, p.Bytes)
 	m.measure(now, p.Bytes)
 	p.Rate = m.rate

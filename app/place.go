@@ -201,7 +201,7 @@ func (a *App) openPlace(ctx context.Context) (*cloud.Store, Profile, error) {
 	}
 	store, _, err := a.openDest(ctx, p.Dest, false)
 	if errors.Is(err, cloud.ErrNoPlace) {
-		err = atPlace(p.Dest, fmt.Errorf("%w: it is not there now: %v", cloud.ErrOffline, err))
+		err = atPlace(p.Dest, fmt.Errorf("%w: it is not there now: %w", cloud.ErrOffline, err))
 	}
 	if err != nil {
 		return nil, p, err
@@ -342,10 +342,15 @@ func (a *App) SuggestedSources(ctx context.Context) []SourceSuggestion {
 	return list
 }
 
-// MeasureSource counts what a backup of path would read, without what is left out.
-// progress, if not nil, hears the sums so far.
+// MeasureSource counts what a backup of path would read, without what is left out: by
+// the profile, or, before there is one, by DefaultExcludes, which a first run in the window
+// offers. progress, if not nil, hears the sums so far.
 func (a *App) MeasureSource(ctx context.Context, path string, progress func(files, bytes int64)) (files, bytes int64, err error) {
-	rules, err := sourceRules(a.Settings().Exclude)
+	exclude := a.Settings().Exclude
+	if !a.IsSetUp() {
+		exclude = DefaultPatterns()
+	}
+	rules, err := source.ParseRules(exclude)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -356,8 +361,9 @@ func (a *App) MeasureSource(ctx context.Context, path string, progress func(file
 	return files, bytes, nil
 }
 
-// DefaultExcludes returns what is left out on this system unless a pattern of the user's
-// takes it back ("!pattern").
+// DefaultExcludes returns what a first run offers to leave out on this system. They hold
+// only where they are among the patterns of a profile: what nobody chose to leave out is
+// backed up.
 func DefaultExcludes() []Exclude {
 	var list []Exclude
 	for _, d := range source.DefaultRules(runtime.GOOS) {
@@ -366,11 +372,11 @@ func DefaultExcludes() []Exclude {
 	return list
 }
 
-// sourceRules are the defaults and then the user's, of which the last that matches decides.
-func sourceRules(exclude []string) (source.Rules, error) {
+// DefaultPatterns are the patterns of DefaultExcludes.
+func DefaultPatterns() []string {
 	var lines []string
 	for _, d := range DefaultExcludes() {
 		lines = append(lines, d.Pattern)
 	}
-	return source.ParseRules(append(lines, exclude...))
+	return lines
 }

@@ -13,7 +13,9 @@ func writeReceipt(w io.Writer, r Receipt) {
 	if r.Restored == 0 {
 		head = "Nothing was restored"
 	}
-	line := func(label, format string, args ...any) { fmt.Fprintf(w, "%-14s%s\n", label, fmt.Sprintf(format, args...)) }
+	line := func(label, format string, args ...any) {
+		fmt.Fprintf(w, "%-14s%s\n", label, fmt.Sprintf(format, args...))
+	}
 	fmt.Fprintln(w, head)
 	fmt.Fprintln(w)
 	line("Backup", "%s", r.Snapshot)

@@ -287,7 +287,24 @@ func (r *restore) readPack(ctx context.Context, pack uint32, wanted map[uint32][
 		}
 		return nil
 	}
-	for _, w := range wanted[segments[0]] {
+	return r.otherCopies(ctx, wanted[segments[0]])
+}
+
+// otherCopies asks for chunks of a segment that is lost one by one: each may lie in
+// another pack as well.
+func (r *restore) otherCopies(ctx context.Context, wanted []want) error {
+	for _, w := range wanted {
+		chunk, err := r.session.repo.Chunk(ctx, w.id)
+		if err == nil {
+			err = r.give(w, chunk)
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		if !isLost(ctx, err) {
+			return err
+		}
 		w.file.fail(err)
 	}
 	return nil
@@ -301,14 +318,22 @@ func (r *restore) write(wanted []want, raw []byte) error {
 			w.file.fail(err)
 			continue
 		}
-		if err := w.file.put(w.wantedChunk, chunk, r.policy); err != nil {
-			if fatal(err) {
-				return targetError(r.options.Target, err)
-			}
-			w.file.fail(err)
+		if err := r.give(w, chunk); err != nil {
+			return err
 		}
-		r.meter.bytes.Add(int64(len(chunk)))
 	}
+	return nil
+}
+
+// give writes one chunk into its file. Only trouble with the whole target is an error.
+func (r *restore) give(w want, chunk []byte) error {
+	if err := w.file.put(w.wantedChunk, chunk, r.policy); err != nil {
+		if fatal(err) {
+			return targetError(r.options.Target, err)
+		}
+		w.file.fail(err)
+	}
+	r.meter.bytes.Add(int64(len(chunk)))
 	return nil
 }
 

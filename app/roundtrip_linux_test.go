@@ -114,13 +114,6 @@ func deepFolder(t *testing.T, dir string, levels int) {
 	must(t, at.Close())
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestNastyTreeComesBackAsItWas(t *testing.T) {
 	w, c := newEngine(t)
 	nastyTree(t, c.Docs)

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"iter"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -27,9 +26,10 @@ type item struct {
 	entry repo.Entry
 	path  string // of an itemEnter, the folder's, for the journal; of a hard link, its own
 	news  news
-	drop  bool  // it vanished
-	noted bool  // the journal has it already
-	first *item // the hard link whose content this one shares
+	drop  bool        // it vanished
+	noted bool        // the journal has it already
+	first *item       // the hard link whose content this one shares
+	old   *repo.Entry // of a file that is read again, to see whether it changed
 }
 
 // news says how a file compares with the backup before.
@@ -48,7 +48,7 @@ type batch struct {
 	pending sync.WaitGroup
 }
 
-const batchSize = 256
+const batchSize = 64
 
 // A readJob is files of one folder that must be read.
 type readJob struct {
@@ -83,11 +83,17 @@ type scanner struct {
 	batch *batch
 	job   *readJob // small files of the current folder, not sent yet
 	bytes int64    // of them
-	links map[fileID]*item
+	links map[fileID]*linked
 	skip  []source.Info // folders of our own: never backed up
 }
 
 type fileID struct{ device, inode uint64 }
+
+// A linked file has more names than its first, which is read.
+type linked struct {
+	first *item
+	left  uint32 // names that have not been met
+}
 
 // prior is where a folder's entries of the backup before come from.
 type prior struct {
@@ -137,7 +143,7 @@ func (b *backup) count(ctx context.Context) {
 
 // scan sends batches and jobs until all sources have been walked.
 func (b *backup) scan(ctx context.Context) error {
-	s := &scanner{backup: b, ctx: ctx, batch: newBatch(), links: map[fileID]*item{}}
+	s := &scanner{backup: b, ctx: ctx, batch: newBatch(), links: map[fileID]*linked{}}
 	for _, own := range b.app.ownFolders(b.session.profile) {
 		if d, err := source.OpenDir(own); err == nil {
 			s.skip = append(s.skip, d.Info())
@@ -311,317 +317,4 @@ func share(d *source.Dir) *sharedDir {
 	return shared
 }
 
-// folder walks an open folder and releases it.
-func (s *scanner) folder(dir *sharedDir, path string, p prior, depth int) error {
-	defer dir.release()
-	names, err := dir.Names()
-	if err != nil {
-		s.problem(ProblemUnreadable, path, source.Reason(err))
-		s.spoil(source.Reason(err))
-		return nil
-	}
-	entries := s.entries(p)
-	defer entries.stop()
-	for _, name := range names {
-		if err := s.options.Gate.Wait(s.ctx); err != nil {
-			return err
-		}
-		info, err := dir.Lstat(name)
-		if err != nil {
-			if err := s.missed(join(path, name), name, err); err != nil {
-				return err
-			}
-			continue
-		}
-		if s.rules.Excluded(join(path, name), info.Type == source.TypeDir) {
-			continue
-		}
-		if err := s.entry(dir, path, info, entries.find(name), p, depth); err != nil {
-			return err
-		}
-	}
-	return errors.Join(entries.err, s.sendJob())
-}
-
-// spoil marks the folder that was entered last as unreadable.
-func (s *scanner) spoil(reason string) {
-	for i := len(s.batch.items) - 1; i >= 0; i-- {
-		if e := &s.batch.items[i]; e.kind == itemEnter {
-			e.entry.State, e.entry.Reason = repo.StateUnreadable, reason
-			return
-		}
-	}
-}
-
-func join(path, name string) string {
-	if path != "" && path[len(path)-1] == filepath.Separator {
-		return path + name
-	}
-	return path + string(filepath.Separator) + name
-}
-
-// entry deals with one name in an open folder.
-func (s *scanner) entry(dir *sharedDir, path string, info source.Info, old *repo.Entry, p prior, depth int) error {
-	here := join(path, info.Name)
-	switch info.Type {
-	case source.TypeDir:
-		return s.subfolder(dir, here, info, old, p, depth)
-	case source.TypeSymlink:
-		return s.symlink(dir, here, info)
-	case source.TypeFile:
-		return s.file(dir, path, info, old, p)
-	}
-	s.problem(ProblemSkipped, here, info.Other)
-	return nil
-}
-
-// missed names what was in a folder's list and could not be looked at. What is still
-// there stands in the snapshot as unreadable, so that its last good version is easy to
-// find; of what kind it is, nobody knows.
-func (s *scanner) missed(path, name string, err error) error {
-	if errors.Is(err, source.ErrVanished) {
-		s.problem(ProblemVanished, path, source.Reason(err))
-		return nil
-	}
-	e := repo.Entry{Name: name, Type: repo.TypeFile, State: repo.StateUnreadable, Reason: source.Reason(err)}
-	s.tell(&e, path)
-	return s.put(item{entry: e})
-}
-
-func (s *scanner) symlink(dir *sharedDir, path string, info source.Info) error {
-	link, err := dir.ReadLink(info.Name)
-	if err != nil {
-		return s.missed(path, info.Name, err)
-	}
-	extra, err := dir.Extra(info)
-	if err != nil {
-		return s.missed(path, info.Name, err)
-	}
-	e := s.newEntry(info, extra, path)
-	e.Link = link
-	return s.put(item{entry: e})
-}
-
-func (s *scanner) subfolder(dir *sharedDir, path string, info source.Info, old *repo.Entry, p prior, depth int) error {
-	if depth >= repo.MaxFolders-64 {
-		s.problem(ProblemUnreadable, path, "nested too deep")
-		return nil
-	}
-	extra, err := dir.Extra(info)
-	if err != nil {
-		return s.missed(path, info.Name, err)
-	}
-	e := s.newEntry(info, extra, path)
-	d, err := dir.OpenDir(info.Name)
-	if errors.Is(err, source.ErrVanished) {
-		return s.missed(path, info.Name, err)
-	}
-	if err != nil {
-		e.State, e.Reason = repo.StateUnreadable, source.Reason(err)
-		s.tell(&e, path)
-		return errors.Join(s.put(item{kind: itemEnter, entry: e, path: path}), s.put(item{kind: itemLeave}))
-	}
-	if s.own(d.Info()) || source.SkipMount(d, dir.Info()) {
-		_ = d.Close()
-		return nil
-	}
-	return s.enter(d, path, e, old, p, depth+1)
-}
-
-// enter walks an open folder as the entry e, and closes it.
-func (s *scanner) enter(d *source.Dir, path string, e repo.Entry, old *repo.Entry, p prior, depth int) error {
-	// Small files before the folder go to a reader now: jobs are of one folder.
-	if err := s.sendJob(); err != nil {
-		_ = d.Close()
-		return err
-	}
-	if err := s.put(item{kind: itemEnter, entry: e, path: path}); err != nil {
-		_ = d.Close()
-		return err
-	}
-	next := below(p, old)
-	if err := s.folder(share(d), path, s.journalPast(path, next), depth); err != nil {
-		return err
-	}
-	return s.put(item{kind: itemLeave})
-}
-
-// own reports whether a folder is the destination, the profile or the vault: a
-// backup of itself would never end.
-func (s *scanner) own(info source.Info) bool {
-	return slices.ContainsFunc(s.skip, func(o source.Info) bool { return source.SameFile(o, info) })
-}
-
-// below returns the prior of a folder within one.
-func below(p prior, old *repo.Entry) prior {
-	if old == nil || old.Type != repo.TypeFolder {
-		return prior{}
-	}
-	return prior{content: old.Content, started: p.started}
-}
-
-// journalPast puts what an interrupted backup stored of a folder beside what the
-// snapshot has.
-func (s *scanner) journalPast(path string, p prior) prior {
-	p.files, p.since = s.journal.files(path), s.journal.past.started.Sec
-	return p
-}
-
-// file copies the entry of an unchanged file, or gives the file to a reader.
-func (s *scanner) file(dir *sharedDir, path string, info source.Info, old *repo.Entry, p prior) error {
-	news := newsChanged
-	if old == nil || old.Type != repo.TypeFile {
-		news = newsNew
-	}
-	if done, ok := p.files[info.Name]; ok && s.unchanged(&info, &done, p.since) {
-		s.meter.file(info.Size)
-		return s.put(item{entry: done, news: news, noted: true})
-	}
-	if old != nil && s.unchanged(&info, old, p.started) {
-		s.meter.file(info.Size)
-		return s.put(item{entry: *old})
-	}
-	id := fileID{info.Device, info.Inode}
-	if first := s.links[id]; first != nil && info.Links > 1 {
-		return s.link(dir, path, info, item{first: first, news: news})
-	}
-	if err := s.put(item{entry: repo.Entry{Name: info.Name}, news: news}); err != nil {
-		return err
-	}
-	it := &s.batch.items[len(s.batch.items)-1]
-	if info.Links > 1 {
-		s.links[id] = it
-	}
-	return s.hand(dir, path, fileJob{info, it})
-}
-
-// link puts another name of a file that is being read already.
-func (s *scanner) link(dir *sharedDir, path string, info source.Info, it item) error {
-	it.path = join(path, info.Name)
-	extra, err := dir.Extra(info)
-	if err != nil {
-		return s.missed(it.path, info.Name, err)
-	}
-	it.entry = newEntry(info, extra) // what it could not say was told of the first name
-	s.meter.file(info.Size)
-	return s.put(it)
-}
-
-// unchanged reports whether the entry still says what is in the file. A file
-// changed within two seconds of the start of the backup that stored it may have changed
-// again without a trace, as times are that coarse on some disks.
-func (s *scanner) unchanged(info *source.Info, old *repo.Entry, started int64) bool {
-	const coarse = 2
-	if !same(info, old) || max(info.ModTime.Sec, info.ChangeTime.Sec) >= started-coarse {
-		return false
-	}
-	known, err := s.session.repo.Known(s.ctx, old.Content)
-	return known && err == nil
-}
-
-// hand adds a file to the job of its folder, and sends the job when it is worth a hand-over.
-func (s *scanner) hand(dir *sharedDir, path string, f fileJob) error {
-	if s.job != nil && (s.job.dir != dir || s.job.batch != s.batch) {
-		if err := s.sendJob(); err != nil {
-			return err
-		}
-	}
-	if s.job == nil {
-		dir.users.Add(1)
-		s.job = &readJob{dir: dir, path: path, batch: s.batch}
-	}
-	s.batch.pending.Add(1)
-	s.job.files = append(s.job.files, f)
-	s.bytes += f.info.Size
-	if len(s.job.files) >= 64 || s.bytes >= 1<<20 {
-		return s.sendJob()
-	}
-	return nil
-}
-
-func (s *scanner) sendJob() error {
-	job := s.job
-	if job == nil {
-		return nil
-	}
-	s.job, s.bytes = nil, 0
-	select {
-	case s.jobs <- job:
-		return nil
-	case <-s.ctx.Done():
-		job.dir.release()
-		for range job.files {
-			job.batch.pending.Done()
-		}
-		return context.Cause(s.ctx)
-	}
-}
-
-// put appends an item, and sends the batch before when that is full.
-func (s *scanner) put(it item) error {
-	if len(s.batch.items) == batchSize {
-		if err := s.send(); err != nil {
-			return err
-		}
-	}
-	s.batch.items = append(s.batch.items, it)
-	return nil
-}
-
-func (s *scanner) send() error {
-	if err := s.sendJob(); err != nil {
-		return err
-	}
-	select {
-	case s.batches <- s.batch:
-		s.batch = newBatch()
-		return nil
-	case <-s.ctx.Done():
-		return context.Cause(s.ctx)
-	}
-}
-
 func (s *scanner) err() error { return context.Cause(s.ctx) }
-
-// oldEntries goes through the entries of a folder of the prior snapshot, in step
-// with the names on disk.
-type oldEntries struct {
-	next func() (repo.Entry, error, bool)
-	stop func()
-	at   repo.Entry
-	more bool
-	err  error
-}
-
-func (s *scanner) entries(p prior) *oldEntries {
-	if len(p.content.IDs) == 0 {
-		return &oldEntries{stop: func() {}}
-	}
-	o := new(oldEntries)
-	o.next, o.stop = iter.Pull2(s.session.repo.Folder(s.ctx, p.content))
-	o.advance()
-	return o
-}
-
-func (o *oldEntries) advance() {
-	o.at, o.err, o.more = o.next()
-	if o.err == nil {
-		return
-	}
-	o.more = false
-	if errors.Is(o.err, repo.ErrMissing) || errors.Is(o.err, repo.ErrDamaged) {
-		o.err = nil // nothing to compare with: all is read and stored again
-	}
-}
-
-// find returns the entry of that name, or nil. Names come in ascending order.
-func (o *oldEntries) find(name string) *repo.Entry {
-	for o.more && o.at.Name < name {
-		o.advance()
-	}
-	if !o.more || o.at.Name != name {
-		return nil
-	}
-	e := o.at
-	return &e
-}

@@ -55,6 +55,7 @@ func (a *App) openKeys(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer root.Wipe()
 	store, profile, err := a.openPlace(ctx)
 	if err != nil {
 		return nil, err

@@ -180,8 +180,8 @@ func isBelow(path, dir string) bool {
 
 // realPath resolves the links of as much of path as exists.
 func realPath(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
+	if resolved, err := filepath.EvalSymlinks(path); err == nil {
+		return resolved
 	}
 	parent := filepath.Dir(path)
 	if parent == path {

@@ -62,7 +62,7 @@ type SetupOptions struct {
 	To          string   // the place, as people write it
 	Create      bool     // make the folder of the place when its parent exists
 	Sources     []string // paths; may be empty, and given later
-	Exclude     []string // patterns, in addition to the defaults
+	Exclude     []string // patterns of what is left out; the window begins with DefaultPatterns
 	Lock        LockKind
 	Secret      Secret  // password or passphrase; not used for LockKey
 	Key         RootKey // shown and proven before, or the user's own; zero: made inside

@@ -76,7 +76,6 @@ func (a *App) VaultStatus(ctx context.Context) (VaultStatus, error) {
 }
 
 func fillStatus(ctx context.Context, c *vault.Client, info vault.Info, slot vault.Slot, keys *crypto.Keys, out *VaultStatus) error {
-	slot.ReceiptKey = info.ReceiptKey
 	out.Sealer = info.Sealer
 	s, err := c.Status(ctx, slot)
 	if err != nil {
@@ -96,8 +95,7 @@ func fillStatus(ctx context.Context, c *vault.Client, info vault.Info, slot vaul
 // askVault adds to a way in how many tries are left, as far as the vault answers: a vault
 // that does not is no reason to hide the other ways.
 func (a *App) askVault(ctx context.Context, slot vault.Slot, way *WayIn) {
-	err := a.withVault(ctx, func(c *vault.Client, info vault.Info) error {
-		slot.ReceiptKey = info.ReceiptKey
+	err := a.withVault(ctx, func(c *vault.Client, _ vault.Info) error {
 		s, err := c.Status(ctx, slot)
 		if err == nil {
 			way.State, way.Tries, way.TriesLeft, way.Until = strings.ToLower(s.State.String()), s.Tries, s.Left, s.Until
@@ -141,11 +139,9 @@ func (a *App) openByPassword(ctx context.Context, slot *repo.VaultSlot, password
 		return RootKey{}, &VaultElsewhereError{Computer: slot.Computer}
 	}
 	var root RootKey
-	err := a.withVault(ctx, func(c *vault.Client, info vault.Info) error {
-		asked := vaultSlot(slot)
-		asked.ReceiptKey = info.ReceiptKey
+	err := a.withVault(ctx, func(c *vault.Client, _ vault.Info) error {
 		var err error
-		root, _, err = c.Open(ctx, asked, password)
+		root, _, err = c.Open(ctx, vaultSlot(slot), password)
 		return err
 	})
 	if errors.Is(err, vault.ErrStale) {
@@ -156,12 +152,12 @@ func (a *App) openByPassword(ctx context.Context, slot *repo.VaultSlot, password
 }
 
 // vaultSlot and repoSlot are one thing in the words of two packages that do not know each
-// other. The receipt key is not in the head: an embedded vault hands out its own.
+// other.
 func vaultSlot(s *repo.VaultSlot) vault.Slot {
 	return vault.Slot{
 		Link: s.Link, VaultID: s.VaultID, ServerKey: s.ServerKey, Computer: s.Computer, Record: s.Record,
 		Generation: s.Generation, CloudShare: s.CloudShare, MemoryKiB: s.MemoryKiB, Time: s.Time,
-		Threads: s.Threads, Tries: s.Tries, SetAt: s.SetAt,
+		Threads: s.Threads, Tries: s.Tries, SetAt: s.SetAt, ReceiptKey: s.ReceiptKey,
 	}
 }
 
@@ -169,7 +165,7 @@ func repoSlot(s vault.Slot) *repo.VaultSlot {
 	return &repo.VaultSlot{
 		Link: s.Link, VaultID: s.VaultID, ServerKey: s.ServerKey, Computer: s.Computer, Record: s.Record,
 		Generation: s.Generation, CloudShare: s.CloudShare, MemoryKiB: s.MemoryKiB, Time: s.Time,
-		Threads: s.Threads, Tries: s.Tries, SetAt: s.SetAt,
+		Threads: s.Threads, Tries: s.Tries, SetAt: s.SetAt, ReceiptKey: s.ReceiptKey,
 	}
 }
 

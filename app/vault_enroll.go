@@ -102,7 +102,7 @@ func (a *App) readPending(repository string) (*pendingPassword, error) {
 	}
 	p, err := parsePending(data)
 	if err != nil || p.Repository != repository {
-		return nil, nil
+		return nil, nil //nolint:nilerr // a note that cannot be read, or is another's, is as good as none
 	}
 	return &p, nil
 }
@@ -163,7 +163,7 @@ func (a *App) enroll(ctx context.Context, root RootKey, password Secret, old *va
 		if before != nil && vault.PinOf(info) == before.pending().Slot.Pin() && samePassword(root, before.Check, password) {
 			out, err = a.resumeEnroll(ctx, c, root, password, *before, publish)
 			// A vault that does not know the record, or has gone past it, is asked anew.
-			if !errors.Is(err, vault.ErrUnknownRecord) && !errors.Is(err, vault.ErrStale) {
+			if !errors.Is(err, vault.ErrUnknownRecord) && !errors.Is(err, vault.ErrStale) && !errors.Is(err, vault.ErrDestroyed) {
 				return err
 			}
 		}
@@ -208,9 +208,6 @@ func (a *App) beginEnroll(ctx context.Context, c *vault.Client, info vault.Info,
 			return nil
 		}
 		return publish(p.Slot)
-	}
-	if old != nil {
-		old.ReceiptKey = info.ReceiptKey
 	}
 	slot, err := c.Enroll(ctx, root, password, a.cfg.KDF, old, save)
 	if old != nil && (errors.Is(err, vault.ErrDestroyed) || errors.Is(err, vault.ErrUnknownRecord)) {

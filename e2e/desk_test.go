@@ -29,7 +29,7 @@ type desk struct {
 }
 
 // newDesk starts a display. Everything started here ends with the test.
-func newDesk(t *testing.T, extra ...string) *desk {
+func newDesk(t *testing.T, name string) *desk {
 	t.Helper()
 	for _, tool := range []string{"Xvfb", "openbox", "xdotool", "dbus-daemon", "pdftotext", "import"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -40,14 +40,15 @@ func newDesk(t *testing.T, extra ...string) *desk {
 	if d.shots == "" {
 		d.shots = t.TempDir()
 	}
+	d.shots = filepath.Join(d.shots, name)
 	must(t, os.MkdirAll(d.shots, 0o755))
 	runtime := t.TempDir()
 	must(t, os.Chmod(runtime, 0o700))
 	d.profile = filepath.Join(d.home, ".config", "coffer")
-	d.env = append([]string{
+	d.env = []string{
 		"HOME=" + d.home, "XDG_RUNTIME_DIR=" + runtime, "PATH=" + os.Getenv("PATH"),
 		"LC_ALL=en_US.UTF-8", "COFFER_HOME=" + d.profile, "COFFER_LOG=debug", "LIBGL_ALWAYS_SOFTWARE=1", "NO_AT_BRIDGE=1",
-	}, extra...)
+	}
 	d.display()
 	d.bus(runtime)
 	d.start("openbox", "--sm-disable")
@@ -88,8 +89,8 @@ func (d *desk) run(cmd *exec.Cmd) *exec.Cmd {
 	cmd.Stderr, cmd.Stdout = &said, &said
 	must(d.T, cmd.Start())
 	d.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
+		_ = cmd.Process.Kill() // it may have ended
+		_ = cmd.Wait()         // "signal: killed"
 		if d.Failed() && said.Len() > 0 {
 			d.Logf("%s said:\n%s", filepath.Base(cmd.Path), said.String())
 		}

@@ -10,7 +10,10 @@ failed=()
 # part NAME COMMAND... runs one part, and remembers when it failed.
 part() { step "$@" || failed+=("$1"); }
 
-unit() { CGO_ENABLED=1 go test -race -shuffle=on -timeout 15m -tags "$HEADLESS_TAGS" ./...; }
+unit() { CGO_ENABLED=1 go test -race -shuffle=on -timeout 20m -tags "$HEADLESS_TAGS" ./...; }
+
+# Fifty kills, and memory that is measured, mean little and take long under the race detector.
+heavy() { CGO_ENABLED=0 go test -count=1 -timeout 10m -run 'Kill|Memory' ./app; }
 
 # The static binary is not what the tests above ran: this is, without cgo and the race detector.
 demo() {
@@ -39,6 +42,7 @@ window() {
 
 part "vet" env CGO_ENABLED=0 go vet -tags "$HEADLESS_TAGS" ./...
 part "unit tests and stories, with the race detector" unit
+part "fifty kills, and memory" heavy
 part "the demo, with the static binary" demo
 part "the second reader of the format" reader
 if [ "$(uname -s)" = Linux ]; then

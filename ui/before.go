@@ -11,8 +11,7 @@ import (
 // beforePage says what will happen, before anything does.
 func (d *desk) beforePage(sc *scope, r rail, coffer restorer, state *restoreState, back, next func()) *page {
 	spinner, status, facts := newBusy(), newHint(), stack(gap3)
-	var w *wizardPage
-	w = d.ask(sc, r, question{
+	w := d.ask(sc, r, question{
 		name:  "restore/before",
 		title: say("before.title"),
 		lead:  say("before.lead"),

@@ -74,9 +74,11 @@ func (b *button) label(text, sign string) {
 func action(text, icon string, tapped func()) *button {
 	return newButton(text, icon, widget.HighImportance, tapped)
 }
+
 func push(text, icon string, tapped func()) *button {
 	return newButton(text, icon, widget.MediumImportance, tapped)
 }
+
 func quiet(text, icon string, tapped func()) *button {
 	return newButton(text, icon, widget.LowImportance, tapped)
 }
@@ -165,7 +167,6 @@ func (r *ringRenderer) Objects() []fyne.CanvasObject {
 type field struct {
 	widget.Entry
 	keyEscape
-	onFocus func(bool)
 }
 
 func newField(placeholder string) *field {

@@ -29,26 +29,6 @@ func digitsCard(lines [8]app.RecoveryLine) fyne.CanvasObject {
 	return card(flow(gap6, 200, half(0), half(4)))
 }
 
-// bareLines returns the lines of a key without checks.
-func bareLines(key app.RootKey) (lines [8]app.RecoveryLine) {
-	for i, digits := range keyLines(key) {
-		lines[i] = app.RecoveryLine{Digits: digits, Check: checkOf(i+1, digits)}
-	}
-	return lines
-}
-
-// checkOf finds the two check digits of a line by asking which of them package app takes:
-// so the rule for them stays in one place.
-func checkOf(n int, digits string) string {
-	for c := range 100 {
-		check := string([]byte{'0' + byte(c/10), '0' + byte(c%10)})
-		if app.CheckRecoveryLine(n, digits+" "+check) == app.LineRight {
-			return check
-		}
-	}
-	return ""
-}
-
 // A digitLine is one numbered line of digits being typed. It turns right or wrong as it is
 // typed.
 type digitLine struct {

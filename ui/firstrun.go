@@ -165,22 +165,11 @@ func (f *firstRun) wipe() {
 	f.state = setupState{}
 }
 
-// keyLines returns the 64 digits of a key as 8 lines of 2 x 4.
+// keyLines returns the 64 digits of a key as 8 lines of 2 x 4, without their checks.
 func keyLines(key app.RootKey) (lines [8]string) {
-	const digits = "0123456789abcdef"
-	key.Expose(func(b []byte) {
-		for i := range lines {
-			var s strings.Builder
-			for j, c := range b[4*i : 4*i+4] {
-				if j == 2 {
-					s.WriteByte(' ')
-				}
-				s.WriteByte(digits[c>>4])
-				s.WriteByte(digits[c&15])
-			}
-			lines[i] = s.String()
-		}
-	})
+	for i, l := range app.RecoveryLinesOf(key) {
+		lines[i] = l.Digits
+	}
 	return lines
 }
 

@@ -7,6 +7,7 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -47,12 +48,10 @@ func way(change func(*app.WayIn)) func() *canned.Coffer {
 }
 
 // hold keeps a backup or restore running at its last reported step.
-func hold(make func() *canned.Coffer) func() *canned.Coffer {
+func hold(coffer func() *canned.Coffer) func() *canned.Coffer {
 	return func() *canned.Coffer {
-		c := make()
-		c.Hold = nil
-		ch := newHold()
-		c.Hold = ch
+		c := coffer()
+		c.Hold = newHold()
 		return c
 	}
 }
@@ -300,6 +299,9 @@ func TestStories(t *testing.T) {
 			c.Kept.Theme = "light"
 			r := newRig(t, c)
 			s.tell(r)
+			if gap := regexp.MustCompile(`<no value>|(?m)^[a-z-]+(\.[a-z-]+)+$`).FindString(r.text()); gap != "" {
+				t.Errorf("the page says %q", gap)
+			}
 			if *pictures != "" {
 				savePicture(t, filepath.Join(*pictures, s.name+".png"), r.window.Canvas().Capture())
 			}

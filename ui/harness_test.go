@@ -26,6 +26,8 @@ func TestMain(m *testing.M) {
 			os.Unsetenv(name)
 		}
 	}
+	// One app for all: a new one would read the fonts again, for each test.
+	test.NewApp()
 	os.Exit(m.Run())
 }
 
@@ -55,12 +57,21 @@ func newRig(t *testing.T, c *canned.Coffer) *rig {
 
 func newRigSized(t *testing.T, c *canned.Coffer, size fyne.Size) *rig {
 	t.Helper()
-	a := test.NewTempApp(t)
-	r := &rig{T: t, coffer: c, picker: &cannedPicker{}}
-	w, err := New(a, Options{
-		Coffer: c, Computer: "ANN-LAPTOP", Home: canned.Home, Do: r.do,
-		Now: func() time.Time { return canned.Now }, Picker: r.picker, Explain: canned.Explain,
-	})
+	r := newRigOn(t, Options{
+		Coffer: c, Computer: "ANN-LAPTOP", Home: canned.Home,
+		Now: func() time.Time { return canned.Now }, Explain: canned.Explain,
+	}, size)
+	r.coffer = c
+	return r
+}
+
+// newRigOn makes a window on any Coffer.
+func newRigOn(t *testing.T, o Options, size fyne.Size) *rig {
+	t.Helper()
+	a := fyne.CurrentApp()
+	r := &rig{T: t, picker: &cannedPicker{}}
+	o.Do, o.Picker = r.do, r.picker
+	w, err := New(a, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,6 +84,12 @@ func newRigSized(t *testing.T, c *canned.Coffer, size fyne.Size) *rig {
 			w.page.scope.close()
 		}
 		w.life.close()
+		for _, open := range a.Driver().AllWindows() {
+			if open == w.window {
+				open.Close()
+			}
+		}
+		a.Clipboard().SetContent("")
 	})
 	return r
 }
@@ -122,7 +139,7 @@ func (r *rig) step() bool {
 // until works as the UI goroutine until something is the case.
 func (r *rig) until(what string, is func() bool) {
 	r.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for !is() {
 		if !r.step() {
 			if time.Now().After(deadline) {
@@ -313,7 +330,9 @@ type cannedPicker struct {
 func (p *cannedPicker) Folder(_ *scope, title, _ string, chosen func(string)) {
 	p.answer(title, chosen)
 }
+
 func (p *cannedPicker) Open(_ *scope, title, _ string, chosen func(string)) { p.answer(title, chosen) }
+
 func (p *cannedPicker) Save(_ *scope, title, _ string, chosen func(string)) { p.answer(title, chosen) }
 
 func (p *cannedPicker) answer(title string, chosen func(string)) {
@@ -322,3 +341,42 @@ func (p *cannedPicker) answer(title string, chosen func(string)) {
 		chosen(p.path)
 	}
 }
+
+// A shownList is the list of files on a page, as somebody sees it.
+type shownList struct {
+	*rig
+	list *widget.List
+}
+
+func (r *rig) files() shownList {
+	r.Helper()
+	var found *widget.List
+	r.each(func(o fyne.CanvasObject) {
+		if l, ok := o.(*widget.List); ok {
+			found = l
+		}
+	})
+	if found == nil {
+		r.Fatalf("%s has no list", r.page.name)
+	}
+	return shownList{r, found}
+}
+
+// names are the names in the list.
+func (l shownList) names() string {
+	var names []string
+	for i := range l.list.Length() {
+		names = append(names, l.row(i)[2].(*words).text())
+	}
+	return strings.Join(names, ", ")
+}
+
+func (l shownList) row(i int) []fyne.CanvasObject {
+	item := l.list.CreateItem()
+	l.list.UpdateItem(i, item)
+	return item.(*fyne.Container).Objects
+}
+
+// open opens the folder in a row, tick ticks it.
+func (l shownList) open(i int) { l.list.OnSelected(i); l.settle() }
+func (l shownList) tick(i int) { l.row(i)[0].(*tick).SetChecked(true); l.settle() }

@@ -155,7 +155,7 @@ func (h *home) applySentence() {
 		when = moment(h.state.overview.LastBackup, h.now())
 	}
 	days := int64(h.now().Sub(h.state.overview.LastBackup) / (24 * time.Hour))
-	h.sentence.set(sayN("home."+state+".title", days, "when", when))
+	h.sentence.set(sayN("home."+state+".title", days, "when", when, "place", h.short(h.state.overview.Place)))
 	if state == app.StateDanger && days < 14 {
 		state = "unproven"
 	}

@@ -17,7 +17,8 @@ type settingsKeeper interface {
 func (d *desk) keepPage(coffer interface {
 	sourceFinder
 	settingsKeeper
-}, settings app.Settings, saved func()) *page {
+}, settings app.Settings, saved func(),
+) *page {
 	sc := d.tasks.scope()
 	var sources []source
 	for _, path := range settings.Sources {
@@ -51,7 +52,7 @@ func (d *desk) keepPage(coffer interface {
 	content := stack(gap6,
 		stack(gap2, title(say("keep.title")), muted(say("keep.lead"))),
 		card(list.box), stack(gap3, row(0, save), status.box),
-		leftOut(app.DefaultExcludes()),
+		leftOut(excludesOf(settings.Exclude)),
 	)
 	return &page{
 		name: "what", object: scrolling(pad(gap8, gap6, column(760, content))),

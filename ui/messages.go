@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -195,7 +196,11 @@ func reason(phrase string) string {
 	for strings.Contains(key, "--") {
 		key = strings.ReplaceAll(key, "--", "-")
 	}
-	return lang.X("reason."+strings.Trim(key, "-"), strings.ReplaceAll(phrase, "{{", "{ {"))
+	key = "reason." + strings.Trim(key, "-")
+	if english, _ := assets.Translation("en"); !bytes.Contains(english, []byte(`"`+key+`"`)) {
+		return phrase
+	}
+	return say(key)
 }
 
 // sentenceCase makes the first letter a capital, for a text that stands alone.

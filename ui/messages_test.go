@@ -21,10 +21,17 @@ func TestSize(t *testing.T) {
 		bytes  int64
 		en, de string
 	}{
-		{0, "0 bytes", "0 Byte"}, {1, "1 byte", "1 Byte"}, {999, "999 bytes", "999 Byte"},
-		{1000, "1.0\u00a0kB", "1,0\u00a0kB"}, {9_949, "9.9\u00a0kB", "9,9\u00a0kB"}, {9_960, "10\u00a0kB", "10\u00a0kB"},
-		{999_499, "999\u00a0kB", "999\u00a0kB"}, {999_500, "1.0\u00a0MB", "1,0\u00a0MB"},
-		{212e9, "212\u00a0GB", "212\u00a0GB"}, {4e12, "4.0\u00a0TB", "4,0\u00a0TB"}, {9.2e18, "9.2\u00a0EB", "9,2\u00a0EB"},
+		{0, "0 bytes", "0 Byte"},
+		{1, "1 byte", "1 Byte"},
+		{999, "999 bytes", "999 Byte"},
+		{1000, "1.0\u00a0kB", "1,0\u00a0kB"},
+		{9_949, "9.9\u00a0kB", "9,9\u00a0kB"},
+		{9_960, "10\u00a0kB", "10\u00a0kB"},
+		{999_499, "999\u00a0kB", "999\u00a0kB"},
+		{999_500, "1.0\u00a0MB", "1,0\u00a0MB"},
+		{212e9, "212\u00a0GB", "212\u00a0GB"},
+		{4e12, "4.0\u00a0TB", "4,0\u00a0TB"},
+		{9.2e18, "9.2\u00a0EB", "9,2\u00a0EB"},
 	} {
 		speakTest(t, "en")
 		if got := size(c.bytes); got != c.en {
@@ -72,7 +79,8 @@ func TestTimeLeft(t *testing.T) {
 		least, most time.Duration
 		want        string
 	}{
-		{0, 0, ""}, {time.Minute, 0, ""},
+		{0, 0, ""},
+		{time.Minute, 0, ""},
 		{0, 30 * time.Second, "about 30 seconds left"},
 		{2 * time.Minute, 4 * time.Minute, "2 minutes to 4 minutes left"},
 		{61 * time.Second, 62 * time.Second, "about 1 minute left"},

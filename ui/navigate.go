@@ -121,7 +121,7 @@ func (w *Window) openSetup(name string) {
 			done: func() {
 				w.setup.wipe()
 				w.setup = nil
-				w.settings = w.coffer.Settings()
+				w.keepLooks()
 				w.Open("home")
 				w.backUp()
 			},
@@ -152,10 +152,22 @@ func (w *Window) rescue(place string, sources []string) {
 		})
 }
 
+// keepLooks takes the settings of a profile that is new on this computer, with the language
+// and the looks that were chosen before it was set up.
+func (w *Window) keepLooks() {
+	chosen := w.settings
+	w.settings = w.coffer.Settings()
+	w.settings.Language, w.settings.Theme, w.settings.TextScale = chosen.Language, chosen.Theme, chosen.TextScale
+	w.saveSettings(w.settings)
+}
+
 func (w *Window) newRestore() *restore {
 	r := &restore{
-		desk: w.desk, coffer: w.coffer, known: w.coffer.IsSetUp(), show: w.show,
+		desk: w.desk, coffer: w.coffer, show: w.show,
 		home: func() { w.restore = nil; w.Open("home") },
+	}
+	if w.coffer.IsSetUp() {
+		r.from = restoreWhat
 	}
 	r.leave = func() {
 		w.restore = nil
@@ -166,7 +178,7 @@ func (w *Window) newRestore() *restore {
 		}
 	}
 	r.joined = func() {
-		w.settings = w.coffer.Settings()
+		w.keepLooks()
 		if len(r.sources) > 0 {
 			w.restore = nil
 			w.Open("home")
@@ -184,7 +196,7 @@ func (w *Window) openRestore(name string) {
 		w.newRestore()
 	}
 	step := slices.Index(restoreSteps[:], name)
-	w.restore.goTo(max(step, w.restore.first()))
+	w.restore.goTo(max(step, w.restore.from))
 }
 
 // getBackSome begins the restore wizard with files that were chosen on the screen Files.

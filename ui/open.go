@@ -197,6 +197,9 @@ func (o *unlocker) look() {
 	}
 	switch {
 	case o.lock == app.LockKey:
+		if o.w.next.Disabled() && o.digits.whole() {
+			o.log.Debug("key whole")
+		}
 		o.w.allow(o.digits.whole())
 		if n := o.digits.wrong(); n > 0 {
 			o.w.hint.set(toneBad, say("open.line-wrong", "n", n))

@@ -13,7 +13,8 @@ import (
 func (d *desk) placesPage(coffer interface {
 	overviewer
 	placeInspector
-}) *page {
+},
+) *page {
 	sc := d.tasks.scope()
 	status, spinner, facts := newHint(), newBusy(), stack(gap4)
 	place := card(facts)
@@ -45,7 +46,8 @@ type placeState struct {
 func loadPlace(ctx context.Context, coffer interface {
 	overviewer
 	placeInspector
-}) (s placeState, err error) {
+},
+) (s placeState, err error) {
 	if s.overview, err = coffer.Overview(ctx); err != nil {
 		return s, err
 	}

@@ -59,7 +59,7 @@ func (d *desk) readyPage(sc *scope, r rail, coffer setUp, state *setupState, bac
 // options is what the first run has gathered, for package app.
 func (s *setupState) options() app.SetupOptions {
 	o := app.SetupOptions{
-		To: s.place.Dest, Create: true, Sources: s.chosen(),
+		To: s.place.Dest, Create: true, Sources: s.chosen(), Exclude: app.DefaultPatterns(),
 		Lock: s.lock, Key: s.key, SheetProven: s.proven,
 	}
 	if s.lock != app.LockKey {

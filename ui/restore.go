@@ -12,8 +12,7 @@ import (
 // restoreState is what the restore wizard has learnt so far. It has no fyne in it.
 type restoreState struct {
 	place     app.PlaceInfo
-	backup    app.BackupInfo // of the place, the one that was chosen
-	lock      app.LockKind
+	backup    app.BackupInfo     // of the place, the one that was chosen
 	snapshots []app.SnapshotInfo // newest first
 	snapshot  string             // "" for the newest
 	some      bool               // some files, and not everything
@@ -91,7 +90,7 @@ type restore struct {
 	*desk
 	coffer  restoreCoffer
 	state   restoreState
-	known   bool // this profile opens the backup already
+	from    int // the step that it began with: restoreWhere, or restoreWhat with a profile
 	sources []string
 	show    func(*page)
 	leave   func() // to where the wizard was opened from
@@ -114,17 +113,9 @@ const (
 
 var restoreSteps = [...]string{"where", "which", "open", "what", "when", "target", "before", "running", "done"}
 
-// first is the step that the wizard begins with.
-func (r *restore) first() int {
-	if r.known {
-		return restoreWhat
-	}
-	return restoreWhere
-}
-
 func (r *restore) rail(at int) rail {
-	line := rail{at: at - r.first()}
-	for _, s := range restoreSteps[r.first():] {
+	line := rail{at: at - r.from}
+	for _, s := range restoreSteps[r.from:] {
 		line.steps = append(line.steps, say("restore.step."+s))
 	}
 	return line
@@ -135,7 +126,7 @@ func (r *restore) goTo(step int) {
 	sc := r.tasks.scope()
 	line := r.rail(step)
 	back := func() { r.goTo(step - 1) }
-	if step == r.first() {
+	if step == r.from || step == restoreWhat { // once joined, opening it again means nothing
 		back = r.leave
 	}
 	next := func() { r.goTo(step + 1) }
@@ -173,10 +164,7 @@ func (r *restore) unlocking(sc *scope, back func()) unlocking {
 			})
 			return err
 		},
-		done: func() {
-			r.known = true
-			r.joined()
-		},
+		done: r.joined,
 	}
 }
 

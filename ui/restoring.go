@@ -33,8 +33,7 @@ func (d *desk) runningPage(sc *scope, r rail, coffer restorer, state *restoreSta
 		}
 		show()
 	})
-	var w *wizardPage
-	w = d.ask(sc, r, question{
+	w := d.ask(sc, r, question{
 		name:  "restore/running",
 		title: say("restoring.title"),
 		lead:  say("restoring.lead"),

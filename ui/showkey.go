@@ -21,7 +21,7 @@ func (d *desk) showKeyPage(sc *scope, r rail, key app.RootKey, back, next func()
 		title: say("showkey.title"),
 		lead:  say("showkey.lead"),
 		body: []fyne.CanvasObject{
-			digitsCard(bareLines(key)),
+			digitsCard(app.RecoveryLinesOf(key)),
 			small(say("showkey.check")),
 			stack(gap2, row(gap3, copyButton), copied.box),
 			newNotice(toneCareful, say("secret.reset.title"), say("showkey.reset"), nil).box,

@@ -25,6 +25,7 @@ type sourceList struct {
 	coffer  sourceFinder
 	sources *[]source
 	changed func()
+	back    func() // Escape; may be nil
 
 	box  *fyne.Container // all of it
 	rows *fyne.Container
@@ -181,6 +182,7 @@ func (l *sourceList) rebuild() {
 		where := smallLine(l.short(path))
 		l.rows.Add(rowFill(gap3, 1, t, where, whole(sourceFigure(s))))
 	}
+	escapable(l.rows, l.back)
 }
 
 func sourceFigure(s source) string {
@@ -208,6 +210,7 @@ func (d *desk) sourcesPage(sc *scope, r rail, coffer sourceFinder, state *setupS
 			w.allow(len(state.chosen()) > 0)
 		}
 	})
+	list.back = back
 	w = d.ask(sc, r, question{
 		name:  "setup/sources",
 		title: say("sources.title"),
@@ -223,8 +226,25 @@ func (d *desk) sourcesPage(sc *scope, r rail, coffer sourceFinder, state *setupS
 	return &w.page
 }
 
-// leftOut says what no backup takes, and why; the list itself opens with a button.
+// excludesOf gives the patterns of a profile their reasons. Those that people have added
+// are their own choice.
+func excludesOf(patterns []string) (excludes []app.Exclude) {
+	defaults := app.DefaultExcludes()
+	for _, p := range patterns {
+		e := app.Exclude{Pattern: p}
+		if i := slices.IndexFunc(defaults, func(d app.Exclude) bool { return d.Pattern == p }); i >= 0 {
+			e = defaults[i]
+		}
+		excludes = append(excludes, e)
+	}
+	return excludes
+}
+
+// leftOut says what the backup does not take, and why; the list itself opens with a button.
 func leftOut(excludes []app.Exclude) fyne.CanvasObject {
+	if len(excludes) == 0 {
+		return muted(say("sources.left-out.nothing"))
+	}
 	var reasons []string
 	patterns := map[string][]string{}
 	for _, e := range excludes {
@@ -236,7 +256,11 @@ func leftOut(excludes []app.Exclude) fyne.CanvasObject {
 	rows := stack(gap3)
 	for _, why := range reasons {
 		list := newWords(strings.Join(patterns[why], "   "), wordStyle{mono: true, size: sizeSmall, color: colorMuted})
-		rows.Add(stack(gap1, plain(reason(why)), list))
+		title := say("sources.left-out.own")
+		if why != "" {
+			title = reason(why)
+		}
+		rows.Add(stack(gap1, plain(title), list))
 	}
 	rows.Hide()
 	var toggle *button

@@ -60,6 +60,7 @@ func line(s string) *words    { return newWords(s, wordStyle{oneRow: true}) }
 func smallLine(s string) *words {
 	return newWords(s, wordStyle{size: sizeSmall, color: colorMuted, oneRow: true})
 }
+
 func figure(s string) *words {
 	return newWords(s, wordStyle{size: sizeFigure, bold: true})
 }

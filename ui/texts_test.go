@@ -356,7 +356,7 @@ func TestExclusionsAreExplainedInEveryLanguage(t *testing.T) {
 			t.Errorf("%q is not translated", e.Reason)
 		}
 	}
-	if got := reason("some words of a system {{.x}}"); got != "some words of a system { {.x}}" {
+	if got := reason("some words of a system {{.x}}"); got != "some words of a system {{.x}}" {
 		t.Errorf("unknown words became %q", got)
 	}
 }

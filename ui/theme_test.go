@@ -83,8 +83,10 @@ func TestLookFollowsTheSystemUnlessItIsSet(t *testing.T) {
 		variant fyne.ThemeVariant
 		want    color.Color
 	}{
-		{"", theme.VariantLight, light}, {"", theme.VariantDark, dark},
-		{"light", theme.VariantDark, light}, {"dark", theme.VariantLight, dark},
+		{"", theme.VariantLight, light},
+		{"", theme.VariantDark, dark},
+		{"light", theme.VariantDark, light},
+		{"dark", theme.VariantLight, dark},
 	} {
 		if got := ground(newLook(c.name, 1), c.variant); got != c.want {
 			t.Errorf("%q on %d: %v", c.name, c.variant, got)

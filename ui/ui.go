@@ -81,7 +81,7 @@ func New(a fyne.App, o Options) (*Window, error) {
 	if err := w.speak(); err != nil {
 		return nil, err
 	}
-	a.Settings().SetTheme(newLook(w.settings.Theme, w.settings.TextScale))
+	w.wear()
 	a.SetIcon(assets.AppIcon())
 	d.window = a.NewWindow(say("app.name"))
 	if d.picker == nil {
@@ -176,14 +176,20 @@ func (w *Window) show(p *page) {
 
 // The screens of the navigation, in order, with their icons.
 var navigation = [...]struct{ name, icon string }{
-	{"home", "home"}, {"files", "files"}, {"what", "what"}, {"where", "where"},
-	{"key", "key"}, {"activity", "activity"}, {"settings", "settings"},
+	{"home", "home"},
+	{"files", "files"},
+	{"what", "what"},
+	{"where", "where"},
+	{"key", "key"},
+	{"activity", "activity"},
+	{"settings", "settings"},
 }
 
 // showNav puts a page beside the navigation.
 func (w *Window) showNav(p *page) {
 	inner := p.object
 	p.object = container.NewBorder(nil, nil, w.navBar(p.name), nil, inner)
+	escapable(p.object, p.back)
 	w.show(p)
 }
 
@@ -221,6 +227,16 @@ func (w *Window) speak() error {
 	return err
 }
 
+// wear puts on the theme that is set. The same one again would make fyne forget its fonts
+// and draw everything anew.
+func (w *Window) wear() {
+	next := newLook(w.settings.Theme, w.settings.TextScale)
+	worn, ok := w.app.Settings().Theme().(*look)
+	if !ok || worn.fixed != next.fixed || worn.dark != next.dark || worn.scale != next.scale {
+		w.app.Settings().SetTheme(next)
+	}
+}
+
 // speakIn changes the language and shows the screen again.
 func (w *Window) speakIn(tag string) {
 	settings := w.settings
@@ -234,16 +250,20 @@ func (w *Window) changeSettings(settings app.Settings) {
 	if err := w.speak(); err != nil {
 		w.log.Error("language not loaded", "error", err)
 	}
-	w.app.Settings().SetTheme(newLook(settings.Theme, settings.TextScale))
+	w.wear()
 	w.window.SetTitle(say("app.name"))
 	name := "start"
 	if w.page != nil {
 		name = w.page.name
 	}
 	w.Open(name)
+	w.saveSettings(settings)
+}
+
+func (w *Window) saveSettings(settings app.Settings) {
 	run(w.life, func(context.Context) (struct{}, error) { return struct{}{}, w.coffer.SaveSettings(settings) },
 		func(_ struct{}, err error) {
-			if err != nil && w.coffer.IsSetUp() {
+			if err != nil {
 				w.log.Error("settings not saved", "error", err)
 			}
 		})

@@ -102,8 +102,10 @@ func (d *desk) momentAnswers(m moments) []answer {
 			if i == 0 {
 				id = ""
 			}
-			list = append(list, answer{id: id, title: sentenceCase(moment(v.Snapshot.Time, d.now())),
-				body: say("when.version", "size", size(v.Entry.Size), "when", moment(v.Entry.ModTime, d.now()))})
+			list = append(list, answer{
+				id: id, title: sentenceCase(moment(v.Snapshot.Time, d.now())),
+				body: say("when.version", "size", size(v.Entry.Size), "when", moment(v.Entry.ModTime, d.now())),
+			})
 		}
 		return list
 	}

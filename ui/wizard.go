@@ -160,7 +160,7 @@ func brand() fyne.CanvasObject {
 
 // modal asks one thing over the page, with as many buttons as there are ways on. The first
 // gets the focus; Escape is the last.
-func (d *desk) modal(titleText, body string, buttons ...*button) (close func()) {
+func (d *desk) modal(titleText, body string, buttons ...*button) {
 	canvas := d.window.Canvas()
 	row := container.NewHBox()
 	for _, b := range buttons {
@@ -168,7 +168,6 @@ func (d *desk) modal(titleText, body string, buttons ...*button) (close func()) 
 	}
 	content := sized(420, 0, pad(gap6, gap6, stack(gap4, heading(titleText), plain(body), container.NewHBox(row))))
 	pop := widget.NewModalPopUp(content, canvas)
-	close = pop.Hide
 	last := buttons[len(buttons)-1]
 	for _, b := range buttons {
 		tapped := b.OnTapped
@@ -184,5 +183,4 @@ func (d *desk) modal(titleText, body string, buttons ...*button) (close func()) 
 	}
 	pop.Show()
 	canvas.Focus(buttons[0])
-	return close
 }

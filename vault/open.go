@@ -84,7 +84,8 @@ func (c *Client) opaqueClient(slot Slot) (*opaque.Client, error) {
 }
 
 func (c *Client) attempt(ctx context.Context, slot Slot, ke1 [protocol.KE1Size]byte, owner signer) (*protocol.AttemptReply, error) {
-	kind, body := protocol.KindAttempt, []byte(nil)
+	kind := protocol.KindAttempt
+	var body []byte
 	device := sealDevice(slot.CloudShare, c.device)
 	if owner == nil {
 		body = protocol.Encode(&protocol.Attempt{Header: header(kind, slot), KE1: ke1, Device: device})

@@ -2,6 +2,9 @@ package repo
 
 import (
 	"encoding/binary"
+	"fmt"
+	"io"
+	"log/slog"
 	"math/bits"
 
 	"coffer/crypto"
@@ -20,11 +23,20 @@ const (
 )
 
 // A Chunker cuts data by content with a secret table. It is safe for
-// concurrent use.
+// concurrent use. It prints as "[redacted]": with the table, lengths of chunks tell which
+// known files are in a backup.
 type Chunker struct {
 	table [256]uint64
 	a, b  uint64
 }
+
+const redacted = "[redacted]"
+
+// Format prints "[redacted]" for every verb.
+func (*Chunker) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) } // fmt has no use for the error
+
+// LogValue returns "[redacted]".
+func (*Chunker) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // NewChunker returns the chunker of a repository.
 func NewChunker(keys *crypto.Keys) *Chunker {
@@ -39,8 +51,8 @@ func NewChunker(keys *crypto.Keys) *Chunker {
 	return c
 }
 
-// Cut returns the length of the first chunk of data. data holds chunkMax bytes
-// or all that is left.
+// Cut returns the length of the first chunk of data, which holds 4 MiB or all that is
+// left: at least one byte.
 func (c *Chunker) Cut(data []byte) int {
 	if len(data) <= chunkMin {
 		return len(data)

@@ -2,7 +2,7 @@ package repo
 
 import (
 	"bytes"
-	"math/big"
+	"fmt"
 	"math/bits"
 	"slices"
 	"testing"
@@ -18,32 +18,39 @@ func cutAll(c *Chunker, data []byte) (lengths []int) {
 	return lengths
 }
 
-// slowCuts is section 4.1 word for word: every sum anew, products in big integers.
+// slowCuts is section 4.1 word for word: no byte is skipped, and products are made of
+// halves, as in school.
 func slowCuts(keys *crypto.Keys, data []byte) (lengths []int) {
 	seed := exposeSeed(keys)
-	number := func(i int) *big.Int { return new(big.Int).SetBytes(seed[8*i : 8*i+8]) }
-	mask64 := new(big.Int).SetUint64(1<<64 - 1)
-	one := big.NewInt(1)
-	a, b := new(big.Int).Or(number(256), one), new(big.Int).Or(number(257), one)
-	fold := func(x, m *big.Int) *big.Int {
-		product := new(big.Int).Mul(x, m)
-		high := new(big.Int).Rsh(product, 64)
-		return high.Xor(high, new(big.Int).And(product, mask64))
+	var table [258]uint64
+	for i := range table {
+		for _, c := range seed[8*i : 8*i+8] {
+			table[i] = table[i]*256 + uint64(c)
+		}
 	}
-	start, h := 0, new(big.Int)
+	a, b := table[256]|1, table[257]|1
+	length, h := 0, uint64(0)
 	for i, c := range data {
-		h.Add(h.Lsh(h, 1), number(int(c)))
-		h.And(h, mask64)
-		length := i + 1 - start
-		folded := fold(fold(h, a), b)
-		zeros := 64 - folded.BitLen()
+		h = 2*h + table[c]
+		length++
+		zeros := bits.LeadingZeros64(slowFold(slowFold(h, a), b))
 		end := length >= 256<<10 && length < 1<<20 && zeros >= 21 || length >= 1<<20 && zeros >= 18 || length == 4<<20
 		if end || i == len(data)-1 {
 			lengths = append(lengths, length)
-			start, h = i+1, new(big.Int)
+			length, h = 0, 0
 		}
 	}
 	return lengths
+}
+
+func slowFold(x, y uint64) uint64 {
+	const half = 1<<32 - 1
+	x1, x0, y1, y0 := x>>32, x&half, y>>32, y&half
+	middle := x1*y0 + x0*y0>>32
+	other := x0*y1 + middle&half
+	high := x1*y1 + middle>>32 + other>>32
+	low := other<<32 | x0*y0&half
+	return high ^ low
 }
 
 func exposeSeed(keys *crypto.Keys) (seed []byte) {
@@ -115,6 +122,19 @@ func TestChunkerFindsItsPlaceAgain(t *testing.T) {
 	other := NewChunker(mustRoot(t, 1).Derive())
 	if slices.Equal(cutAll(c, data), cutAll(other, data)) {
 		t.Error("two keys cut alike")
+	}
+}
+
+// TestChunkerIsSecret: the table must not reach a log.
+func TestChunkerIsSecret(t *testing.T) {
+	c := NewChunker(testKeys(t))
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d", "%x"} {
+		if got := fmt.Sprintf(verb, c); got != redacted {
+			t.Errorf("%s prints %.40q", verb, got)
+		}
+	}
+	if got := c.LogValue().String(); got != redacted {
+		t.Errorf("logs %.40q", got)
 	}
 }
 

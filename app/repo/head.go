@@ -35,6 +35,7 @@ type VaultSlot struct {
 	Threads    uint8
 	Tries      int
 	SetAt      int64 // seconds since 1970
+	ReceiptKey [32]byte
 }
 
 // A PassphraseSlot is the way in by a passphrase without a vault.
@@ -76,6 +77,7 @@ func (v *VaultSlot) append(b []byte) []byte {
 	m.uint(10, uint64(v.Threads))
 	m.uint(11, uint64(v.Tries))
 	m.uint(12, uint64(v.SetAt))
+	m.bytes(13, string(v.ReceiptKey[:]))
 	return m.end()
 }
 
@@ -168,12 +170,14 @@ func (d *decoder) vaultSlot() *VaultSlot {
 			v.Tries = int(d.uint(1 << 16))
 		case 12:
 			v.SetAt = d.size()
+		case 13:
+			d.exact(v.ReceiptKey[:])
 		default:
 			return false
 		}
 		return true
 	})
-	d.need(seen, 12)
+	d.need(seen, 13)
 	return v
 }
 

@@ -100,7 +100,7 @@ type location struct {
 // Packs of chunks that are in no pack.
 const (
 	claimed = ^uint32(0) - iota // a writer is about to store it
-	dropped                     // the writer that claimed it gave up
+	dropped                     // the writer that claimed it gave up, or it was found damaged
 )
 
 // maxCopies bounds how many places are remembered for one chunk: two devices may store
@@ -237,6 +237,15 @@ func (t *chunkTable) prefer(id crypto.ChunkID, at location) {
 	if i := slices.Index(s.copies[id], at); e != nil && i >= 0 {
 		s.copies[id][i], e.location = e.location, at
 	}
+}
+
+// forget makes the chunks of some segments of a pack such that are not stored.
+func (t *chunkTable) forget(pack uint32, segments map[uint32]bool) {
+	t.all(func(e *tableEntry) {
+		if e.pack == pack && segments[e.segment] {
+			e.pack = dropped
+		}
+	})
 }
 
 func (t *chunkTable) shard(id crypto.ChunkID) *chunkShard { return &t.shards[id[0]&63] }

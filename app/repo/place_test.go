@@ -9,7 +9,9 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"coffer/cloud"
 	"coffer/cloud/cloudtest"
@@ -84,10 +86,11 @@ type treeWriter struct {
 	w          *Writer
 	data, tree *Bundle
 	chunker    *Chunker
+	stored     map[*byte]Content // of files that share their data, by its first byte
 }
 
 func newTreeWriter(w *Writer, keys *crypto.Keys) *treeWriter {
-	return &treeWriter{w, w.NewBundle(), w.NewTreeBundle(), NewChunker(keys)}
+	return &treeWriter{w, w.NewBundle(), w.NewTreeBundle(), NewChunker(keys), map[*byte]Content{}}
 }
 
 func (t *treeWriter) flush() error {
@@ -102,8 +105,13 @@ func (t *treeWriter) store(n *node) (err error) {
 	switch {
 	case n.Type == TypeFolder:
 		n.Content, err = t.folder(n.children)
-	case n.Type == TypeFile && n.State != StateUnreadable:
-		n.Content, err = t.file(n.data)
+	case n.Type == TypeFile && n.State != StateUnreadable && len(n.data) > 0:
+		known, ok := t.stored[&n.data[0]]
+		if !ok {
+			known, err = t.file(n.data)
+			t.stored[&n.data[0]] = known
+		}
+		n.Content = known
 	}
 	return err
 }
@@ -277,14 +285,16 @@ func mustMatch(t testing.TB, r *Repository, s *Snapshot, nodes ...*node) {
 	}
 	for path, w := range want {
 		if g := got[path]; !g.Equal(&w.Entry) || g.SHA256 != w.SHA256 {
-			t.Errorf("%q: got %+v, want %+v", path, g, w)
+			t.Fatalf("%q: got %+v, want %+v", path, g, w)
 		}
 	}
 }
 
 func mustCheck(t testing.TB, d cloud.Driver) *Report {
 	t.Helper()
-	report, err := Check(t.Context(), newStore(t, d), testKeys(t), CheckOptions{Percent: 100})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a hostile tree must not hold up the tests
+	defer cancel()
+	report, err := Check(ctx, newStore(t, d), testKeys(t), CheckOptions{Percent: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,3 +318,9 @@ func namesOf(t testing.TB, m *cloudtest.Memory, kind string) []string {
 	}
 	return names
 }
+
+// A counter counts from several goroutines.
+type counter struct{ n atomic.Int64 }
+
+func (c *counter) next() int  { return int(c.n.Add(1)) }
+func (c *counter) value() int { return int(c.n.Load()) }

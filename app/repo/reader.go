@@ -226,7 +226,10 @@ func (r *Repository) ReadSegments(ctx context.Context, pack uint32, segments []u
 			at := place.offset - first.offset
 			raw, err := r.openSegment(opener, sealed[at:at+place.sealed], number, place)
 			if err != nil {
-				return broken(packName(info.name), err)
+				raw, err = r.segmentAgain(ctx, opener, packName(info.name), number, place)
+			}
+			if err != nil {
+				return err
 			}
 			if err := fn(number, raw); err != nil {
 				return err
@@ -235,6 +238,21 @@ func (r *Repository) ReadSegments(ctx context.Context, pack uint32, segments []u
 		segments = segments[run:]
 	}
 	return nil
+}
+
+// segmentAgain takes a second look at a segment that does not open. Nothing but the
+// segment's own tag tells a bit that was lost on the way from one that was lost at the
+// destination, and only the second is damage.
+func (r *Repository) segmentAgain(ctx context.Context, o *crypto.Opener, object string, number uint32, p segmentPlace) ([]byte, error) {
+	sealed := make([]byte, p.sealed)
+	if err := r.readAt(ctx, object, sealed, int64(p.offset)); err != nil {
+		return nil, err
+	}
+	raw, err := r.openSegment(o, sealed, number, p)
+	if err != nil {
+		return nil, broken(object, err)
+	}
+	return raw, nil
 }
 
 // nextRun returns how many of the wanted segments to read in one request: they
@@ -262,13 +280,9 @@ func (r *Repository) opener(ctx context.Context, pack uint32, info packInfo) (*c
 	if o != nil {
 		return o, nil
 	}
-	header := make([]byte, crypto.HeaderSize)
-	if err := r.readAt(ctx, packName(info.name), header, 0); err != nil {
-		return nil, err
-	}
-	o, err := r.keys.NewOpener(crypto.KindPack, header)
+	o, err := r.readHeader(ctx, packName(info.name))
 	if err != nil {
-		return nil, broken(packName(info.name), err)
+		return nil, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -277,6 +291,20 @@ func (r *Repository) opener(ctx context.Context, pack uint32, info packInfo) (*c
 	}
 	r.openers[pack] = o
 	return o, nil
+}
+
+// readHeader returns the opener of a stored pack, after a second look if need be.
+func (r *Repository) readHeader(ctx context.Context, object string) (o *crypto.Opener, err error) {
+	header := make([]byte, crypto.HeaderSize)
+	for range 2 {
+		if err := r.readAt(ctx, object, header, 0); err != nil {
+			return nil, err
+		}
+		if o, err = r.keys.NewOpener(crypto.KindPack, header); err == nil {
+			return o, nil
+		}
+	}
+	return nil, broken(object, err)
 }
 
 // openSegment opens and decompresses a segment.
@@ -351,3 +379,38 @@ func (c *segmentCache) put(key uint64, raw []byte) {
 		delete(c.raw, c.order[0])
 	}
 }
+
+// Forget makes what cannot be read of a content, of its pages or lists, count as not
+// stored, with all that is as damaged in the same pack. A backup that meets damage in
+// what it compares with calls it, or else it would find the same pages stored already and
+// leave them as damaged as they are.
+func (r *Repository) Forget(ctx context.Context, c Content) {
+	for _, id := range c.IDs {
+		at, err := r.Locate(id)
+		if err != nil {
+			continue // it counts as not stored
+		}
+		chunk, err := r.Chunk(ctx, id)
+		switch {
+		case isDamage(err):
+			r.forgetPack(ctx, at.Pack)
+		case err == nil && c.Depth > 0:
+			if ids, err := splitIDs(chunk); err == nil {
+				r.Forget(ctx, Content{ids, c.Depth - 1})
+			}
+		}
+	}
+}
+
+// forgetPack tries every segment of a pack: what lies below a damaged page cannot be
+// found from there, and is likely to lie beside it.
+func (r *Repository) forgetPack(ctx context.Context, pack uint32) {
+	bad := map[uint32]bool{}
+	for n := range uint32(len(r.pack(pack).segments)) {
+		err := r.ReadSegments(ctx, pack, []uint32{n}, func(uint32, []byte) error { return nil })
+		bad[n] = isDamage(err)
+	}
+	r.chunks.forget(pack, bad)
+}
+
+func isDamage(err error) bool { return errors.Is(err, ErrDamaged) || errors.Is(err, ErrMissing) }

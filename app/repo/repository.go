@@ -287,20 +287,27 @@ func (r *Repository) adoptPacks(ctx context.Context) error {
 	})
 }
 
-// readFooter describes a pack by its own footer, in three small reads.
+// readFooter describes a pack by its own footer, in three small reads, after a second
+// look if need be.
 func (r *Repository) readFooter(ctx context.Context, name Name, size int64) (storedPack, error) {
 	object := packName(name)
 	if size < crypto.HeaderSize+trailerSize || size > maxPack {
 		return storedPack{}, broken(object, errFormat)
 	}
-	header, trailer := make([]byte, crypto.HeaderSize), make([]byte, trailerSize)
-	if err := r.readAt(ctx, object, header, 0); err != nil {
+	opener, err := r.readHeader(ctx, object)
+	if err != nil {
 		return storedPack{}, err
 	}
-	opener, err := r.keys.NewOpener(crypto.KindPack, header)
-	if err != nil {
-		return storedPack{}, broken(object, err)
+	p, err := r.footerOf(ctx, opener, name, size)
+	if errors.Is(err, ErrDamaged) {
+		p, err = r.footerOf(ctx, opener, name, size)
 	}
+	return p, err
+}
+
+func (r *Repository) footerOf(ctx context.Context, opener *crypto.Opener, name Name, size int64) (storedPack, error) {
+	object := packName(name)
+	trailer := make([]byte, trailerSize)
 	if err := r.readAt(ctx, object, trailer, size-trailerSize); err != nil {
 		return storedPack{}, err
 	}

@@ -340,6 +340,7 @@ func sampleHead(t *testing.T, place *cloudtest.Memory, root crypto.RootKey) {
 	copy(v.ServerKey[:], append([]byte{2}, seeded(2, 32)...))
 	copy(v.Record[:], seeded(3, 16))
 	copy(v.CloudShare[:], seeded(4, 32))
+	copy(v.ReceiptKey[:], seeded(5, 32))
 	v.Link = "coffer-vault-embedded:" + hex.EncodeToString(v.VaultID[:])
 	h := Head{MadeAt: 1_750_000_000, Computer: "ann-laptop", OS: "linux", Vault: v,
 		Passphrase: &PassphraseSlot{PassphraseSlot: slot, SetAt: 1_750_000_001}}

@@ -107,7 +107,7 @@ func (d *Dir) identical(name string, on source.Info, data []byte) bool {
 	defer f.Close()
 	have := make([]byte, len(data)+1)
 	n, err := f.ReadAt(have, 0)
-	return err == io.EOF && string(have[:n]) == string(data)
+	return errors.Is(err, io.EOF) && string(have[:n]) == string(data)
 }
 
 // WriteSmall writes a whole file: contents, attributes, name. data is not kept.

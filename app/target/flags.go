@@ -7,10 +7,6 @@ import "runtime"
 // Compression, tracking and the system's own are left to the system.
 const keptFlags = 0x00000001 | 0x00000002 | 0x00000004 | 0x00000008 | 0x00008000
 
-// keptWinAttrs are the attributes of Windows that can be set: read-only, hidden,
-// system, archive, not indexed.
-const keptWinAttrs = 0x1 | 0x2 | 0x4 | 0x20 | 0x2000
-
 // tellingWinAttrs are those whose loss is worth a word elsewhere: hidden, system.
 const tellingWinAttrs = 0x2 | 0x4
 

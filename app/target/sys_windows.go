@@ -233,6 +233,10 @@ func (f *folder) setByName(name string, m *Meta, typ source.Type) []string {
 	return lost
 }
 
+// keptWinAttrs are the attributes that can be set: read-only, hidden, system, archive,
+// not indexed.
+const keptWinAttrs = 0x1 | 0x2 | 0x4 | 0x20 | 0x2000
+
 func setHandle(h windows.Handle, m *Meta, _ source.Type) (lost []string) {
 	lost = foreign(m)
 	info := basicInfo{attributes: m.WinAttrs & keptWinAttrs}

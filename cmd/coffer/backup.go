@@ -43,18 +43,31 @@ A file that cannot be read is named, the others are backed up, and the exit stat
 func (p *program) backup(ctx context.Context, a backupMaker, o app.BackupOptions) error {
 	o.Progress, o.Problem = p.newProgress().show, p.sayProblem
 	s, err := a.Backup(ctx, o)
-	if err != nil {
+	if err != nil && s.Snapshot == "" {
 		return p.stoppedAs(err, "Nothing is lost: the next backup goes on from here.")
 	}
-	if p.console.json {
-		err = p.console.record("summary", s)
-	} else if !p.console.quiet {
-		err = p.console.result("%s", backupText(s))
+	status := exitDone
+	if err != nil {
+		// The snapshot was stored, and then something is to be said all the same, such as
+		// that older ones are gone. A summary comes last.
+		status = p.finish(err)
+	} else if s.Unreadable > 0 {
+		status = exitPartly
 	}
-	if err == nil && s.Unreadable > 0 {
-		return doneError{exitPartly}
+	if err := p.sayBackup(s); err != nil {
+		return err
 	}
-	return err
+	return ended(status)
+}
+
+func (p *program) sayBackup(s app.BackupSummary) error {
+	switch {
+	case p.console.json:
+		return p.console.record("summary", s)
+	case p.console.quiet:
+		return nil
+	}
+	return p.console.result("%s", backupText(s))
 }
 
 // stoppedAs adds to "Stopped." what was kept, when somebody stopped the work.
@@ -79,7 +92,7 @@ func backupText(s app.BackupSummary) string {
 // sayProblem names a file that was not dealt with as it should have been, when it happens.
 func (p *program) sayProblem(problem app.Problem) {
 	if p.console.json {
-		p.console.record("error", errorRecord{
+		_ = p.console.record("error", errorRecord{
 			app.Code("file-" + problem.Kind), problemText(problem), pathOrNil(problem.Path),
 		})
 		return

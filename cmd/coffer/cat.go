@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"syscall"
@@ -23,12 +24,23 @@ Names and messages are made safe for a terminal; the content of your file is not
 		cobra.ExactArgs(2), func(ctx context.Context, args []string) error {
 			p.console.outputIsData()
 			return p.withKey(ctx, &secrets, func(a profile) error {
-				return outputError(a.Cat(ctx, args[0], args[1], outputWriter{p.stdout}))
+				return p.cat(ctx, a, args[0], args[1])
 			})
 		})
 	secrets.add(cmd)
 	p.firstIsSnapshot(cmd, 1)
 	return cmd
+}
+
+func (p *program) cat(ctx context.Context, a browser, snapshot, path string) error {
+	err := a.Cat(ctx, snapshot, path, outputWriter{p.stdout})
+	if errors.Is(err, app.ErrNotFile) {
+		return &commandError{
+			code: app.CodeUsage, path: path, err: err,
+			says: fmt.Sprintf("%s is not a file, so it has no content to write.", printable(path)), advice: "'coffer ls' lists a folder.",
+		}
+	}
+	return outputError(err)
 }
 
 // errOutput marks a failure of standard output, which is no failure of the backup.

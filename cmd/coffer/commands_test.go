@@ -85,6 +85,29 @@ func TestSummaryKeys(t *testing.T) {
 	}
 }
 
+// A backup that was stored, and then found that older ones are gone, says both.
+func TestBackupWithAnAlarmAfterIt(t *testing.T) {
+	f := &fakeProfile{err: app.ErrRollback, backup: app.BackupSummary{Snapshot: "3f9a07bc"}}
+	r := runFake(t, f, "backup")
+	if r.status != exitFailed || !strings.Contains(r.out, "Snapshot 3f9a07bc") || !strings.Contains(r.err, "older state of the backup") {
+		t.Errorf("status %d: %s%s", r.status, r.out, r.err)
+	}
+	r = runFake(t, f, "backup", "--json")
+	r.summaryKeys(t)
+	if all := r.records(t); r.status != exitFailed || all[len(all)-2]["code"] != "rollback" {
+		t.Errorf("status %d: %v", r.status, all)
+	}
+}
+
+func TestWrongValuesAreSaidInASentence(t *testing.T) {
+	if r := runFake(t, &fakeProfile{err: app.ErrNotFile}, "cat", "latest", "/d"); r.status != exitUsage || !strings.Contains(r.err, "/d is not a file") {
+		t.Errorf("status %d: %s", r.status, r.err)
+	}
+	if r := runFake(t, &fakeProfile{err: app.ErrPattern}, "find", "[a"); r.status != exitUsage || !strings.Contains(r.err, "[a is not a pattern") {
+		t.Errorf("status %d: %s", r.status, r.err)
+	}
+}
+
 func TestCheckNamesDamageAndEndsWith6(t *testing.T) {
 	f := &fakeProfile{
 		err:    errors.New("damaged"),
@@ -418,7 +441,23 @@ func TestErrorsAreSentences(t *testing.T) {
 	}
 }
 
+// Only what is true: a computer that keeps no key does not open the backup.
+func TestWhoCanOpenThisBackup(t *testing.T) {
+	name := secretFile(t, "correct horse")
+	for keep, want := range map[string]string{
+		"file": "this computer, your password, the 64 digits of your recovery sheet. Nobody else.",
+		"ask":  "backup: your password, the 64 digits of your recovery sheet. Nobody else.",
+	} {
+		if r := runFake(t, &fakeProfile{}, "setup", "--to", "P", "--password-file", name, "--keep-key", keep); !strings.Contains(r.out, want) {
+			t.Errorf("%s: %s", keep, r.out)
+		}
+	}
+}
+
 func TestQuiet(t *testing.T) {
+	if r := runFake(t, &fakeProfile{}, "setup", "--to", "P", "--password-file", secretFile(t, "correct horse"), "-q"); r.status != exitDone || r.out+r.err != "" {
+		t.Errorf("status %d, out %q, err %q", r.status, r.out, r.err)
+	}
 	if r := runFake(t, &fakeProfile{}, "backup", "--quiet"); r.status != exitDone || r.out != "" || r.err != "" {
 		t.Errorf("status %d, out %q, err %q", r.status, r.out, r.err)
 	}

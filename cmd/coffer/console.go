@@ -52,6 +52,14 @@ func (c *console) result(format string, args ...any) error {
 	return err
 }
 
+// done says that something was done; with --quiet the exit status says it.
+func (c *console) done(format string, args ...any) error {
+	if c.quiet {
+		return nil
+	}
+	return c.result(format, args...)
+}
+
 // note writes a line to standard error that nobody misses with --quiet.
 func (c *console) note(format string, args ...any) {
 	if !c.quiet {
@@ -85,9 +93,12 @@ func (c *console) clearLine() {
 	c.eraseLocked()
 }
 
+// caret is how many cells the ^C takes that a terminal shows behind the line at Ctrl-C.
+const caret = 2
+
 func (c *console) eraseLocked() {
 	if c.drawn > 0 {
-		fmt.Fprint(c.err, "\r"+strings.Repeat(" ", c.drawn)+"\r")
+		fmt.Fprint(c.err, "\r"+strings.Repeat(" ", c.drawn+caret)+"\r")
 		c.drawn = 0
 	}
 }
@@ -105,7 +116,7 @@ func (c *console) width() int {
 	if n == 0 {
 		n = 80 // a terminal that does not know, such as some serial lines
 	}
-	return max(n-1, 20) // the last cell would wrap on some terminals
+	return max(n-1-caret, 20) // the last cell would wrap on some terminals
 }
 
 // A complaint is what is said of one failure.
@@ -127,7 +138,7 @@ type errorRecord struct {
 // were asked for.
 func (c *console) fail(f complaint) {
 	if c.json {
-		c.record("error", errorRecord{f.code, strings.TrimSpace(f.says + " " + f.advice), pathOrNil(f.path)})
+		_ = c.record("error", errorRecord{f.code, strings.TrimSpace(f.says + " " + f.advice), pathOrNil(f.path)})
 		return
 	}
 	text := f.says

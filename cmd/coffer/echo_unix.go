@@ -21,5 +21,5 @@ func hideTyping(f *os.File) (show func(), err error) {
 	if err := unix.IoctlSetTermios(int(f.Fd()), writeTermios, &hidden); err != nil {
 		return nil, fmt.Errorf("set terminal mode: %w", err)
 	}
-	return func() { unix.IoctlSetTermios(int(f.Fd()), writeTermios, before) }, nil
+	return func() { _ = unix.IoctlSetTermios(int(f.Fd()), writeTermios, before) }, nil
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,6 +40,9 @@ func (p *program) find(ctx context.Context, a browser, pattern string) error {
 		}
 		return p.console.result("%s  %s  %s", printable(shortID(s.ID)), pad(dateText(s.Time), 23), entryName(e, e.Path))
 	})
+	if errors.Is(err, app.ErrPattern) {
+		return usage(fmt.Sprintf("%s is not a pattern.", printable(pattern)), "Is a bracket left open? * stands for any characters, ? for one, [a-z] for one of several.")
+	}
 	if err != nil {
 		return err
 	}

@@ -116,7 +116,7 @@ func (p *program) keySheet(ctx context.Context, a keyHolder, name, paper string)
 	if p.console.json {
 		return p.console.record("summary", struct{ namedPath }{pathRecord(name)})
 	}
-	return p.console.result("The recovery sheet is in %s. Print it, and keep it outside this computer.\nThen prove it: coffer key verify", printable(name))
+	return p.console.done("The recovery sheet is in %s. Print it, and keep it outside this computer.\nThen prove it: coffer key verify", printable(name))
 }
 
 func (p *program) keyVerifyCommand() *cobra.Command {

@@ -20,7 +20,7 @@ func say(variants ...string) []string { return variants }
 // messages has a sentence for every code of package app.
 var messages = map[app.Code]message{
 	app.CodeCanceled:     {say("Stopped."), nil},
-	app.CodeUsage:        {say("That is not how this command is used."), say("Run it with --help.")},
+	app.CodeUsage:        {say("{path} cannot be used for that.", "One of the values cannot be used."), say("Run it with --help, or with --verbose to see the details.")},
 	app.CodeNotSetUp:     {say("There is no backup in this profile yet."), say("Make one with 'coffer setup', or join an existing one with 'coffer open'.")},
 	app.CodeAlreadySetUp: {say("This profile has a backup already."), say("'coffer backup' goes on with it. For another backup give another profile folder: -C DIR.")},
 	app.CodeProfileBusy:  {say("Another Coffer is working in this profile."), say("Wait until it is done, then try again. Nothing was changed.")},
@@ -32,7 +32,7 @@ var messages = map[app.Code]message{
 	app.CodePasswordShort:  {say("That password is too short."), say("It needs at least 8 characters. Nothing was set.")},
 	app.CodePasswordCommon: {say("That password is one of the common ones, which are guessed first."), say("Take another one. Nothing was set.")},
 	app.CodePasswordWeak:   {say("That password is easy to guess."), say("Make it longer, or take a few words that have nothing to do with each other. Nothing was set.")},
-	app.CodePasswordBad:    {say("That password has characters that cannot be typed everywhere."), say("Control characters and bytes that are not text are refused. Nothing was set.")},
+	app.CodePasswordBad:    {say("That password is too long, or has characters that cannot be typed everywhere."), say("Control characters and bytes that are not text are refused. Nothing was set.")},
 	app.CodePassphraseWeak: {say("That passphrase is too easy to guess."), say("Anyone who gets the files can guess as often as they like, so it must be long: five words at least. Nothing was set.")},
 
 	app.CodeWrongPassword:   {say("That was not the password. {tries}", "That was not the password."), nil},

@@ -118,5 +118,5 @@ func (p *program) sayOpened(r app.OpenResult) error {
 	if r.Computer != "" && !r.MadeAt.IsZero() {
 		of = ", made " + dayText(r.MadeAt) + " on " + printable(r.Computer)
 	}
-	return p.console.result("The backup is open on this computer%s.\nNext: coffer snapshots, or coffer restore latest --target FOLDER", of)
+	return p.console.done("The backup is open on this computer%s.\nNext: coffer snapshots, or coffer restore latest --target FOLDER", of)
 }

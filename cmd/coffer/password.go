@@ -66,7 +66,7 @@ func (p *program) passwordChange(ctx context.Context, a passwordUser, file strin
 			Changed bool `json:"changed"`
 		}{true})
 	}
-	return p.console.result("The new password is set, and the old one opens nothing any more.\nTry it in a few days: coffer password practice")
+	return p.console.done("The new password is set, and the old one opens nothing any more.\nTry it in a few days: coffer password practice")
 }
 
 func (p *program) passwordPracticeCommand() *cobra.Command {

@@ -147,6 +147,14 @@ type doneError struct{ status int }
 
 func (e doneError) Error() string { return fmt.Sprintf("coffer: done with status %d", e.status) }
 
+// ended is nil for exitDone, else a doneError.
+func ended(status int) error {
+	if status == exitDone {
+		return nil
+	}
+	return doneError{status}
+}
+
 // A commandError is a failure that only the command line knows, with its sentence. Its
 // says and advice hold no raw names: they are made with printable.
 type commandError struct {

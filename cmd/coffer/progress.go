@@ -42,7 +42,7 @@ func (v *progressView) show(p app.Progress) {
 	switch width := v.width(); {
 	case v.console.json:
 		if v.due(now, recordEvery) {
-			v.console.record("progress", recordOf(p))
+			_ = v.console.record("progress", recordOf(p))
 		}
 	case v.console.quiet:
 	case width > 0:
@@ -81,13 +81,14 @@ func progressText(p app.Progress) string {
 		text = "Working"
 	}
 	text += ": "
-	if p.Scanned && p.TotalBytes > 0 {
+	// The totals may be those of the backup before. Once they are passed they say nothing.
+	if p.Scanned && p.Bytes < p.TotalBytes {
 		text += fmt.Sprintf("%d %%, %s of %s", percent(p), bytesText(p.Bytes), bytesText(p.TotalBytes))
 	} else {
 		text += bytesText(p.Bytes)
 	}
 	switch {
-	case p.Scanned && p.TotalFiles > 0:
+	case p.Scanned && p.Files < p.TotalFiles:
 		text += fmt.Sprintf(", %s of %s", number(p.Files), count(p.TotalFiles, "file", "files"))
 	case p.Files > 0:
 		text += ", " + count(p.Files, "file", "files") + " so far"
@@ -104,11 +105,9 @@ func progressText(p app.Progress) string {
 	return text
 }
 
-// percent is how much is done, and 100 only when all of it is.
+// percent is how much is done. It is never 100: while a line of progress is shown, there
+// is something left to do.
 func percent(p app.Progress) int64 {
-	if p.Bytes >= p.TotalBytes {
-		return 100
-	}
 	return max(0, min(99, int64(float64(p.Bytes)/float64(p.TotalBytes)*100)))
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -86,6 +85,9 @@ func (p *program) restore(ctx context.Context, a restorer, o app.RestoreOptions,
 	r, err := a.Restore(ctx, o)
 	if err != nil {
 		discard(file)
+		if r.Restored > 0 {
+			p.console.note("Before that, %s (%s) came back.", count(r.Restored, "file", "files"), bytesText(r.Bytes))
+		}
 		return p.stoppedAs(err, "What was restored so far stays, and is whole: the same command goes on from there.")
 	}
 	if file != nil {
@@ -144,7 +146,7 @@ func receiptText(r app.Receipt) string {
 	}
 	listProblems(&b, "Not restored:", r.Problems)
 	listRenames(&b, r.Renames)
-	listLost(&b, r.Lost)
+	listProblems(&b, "What this system could not take:", r.Lost)
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
@@ -157,25 +159,6 @@ func listProblems(b *strings.Builder, title string, list []app.Problem) {
 		fmt.Fprintf(b, "  %s (%s)\n", printable(p.Path), printable(p.Reason))
 	}
 	more(b, len(list))
-}
-
-// listLost says what could not be taken over (an owner, a date of creation), by reason:
-// where one file has it, most have it.
-func listLost(b *strings.Builder, list []app.Problem) {
-	const examples = 3
-	if len(list) == 0 {
-		return
-	}
-	fmt.Fprintln(b, "What this system could not take:")
-	byReason := map[string][]string{}
-	for _, p := range list {
-		byReason[p.Reason] = append(byReason[p.Reason], printable(p.Path))
-	}
-	for _, reason := range slices.Sorted(maps.Keys(byReason)) {
-		paths := byReason[reason]
-		fmt.Fprintf(b, "  %s: %s, as %s\n", printable(reason), count(int64(len(paths)), "file", "files"),
-			strings.Join(paths[:min(len(paths), examples)], ", "))
-	}
 }
 
 func listRenames(b *strings.Builder, list []app.Rename) {

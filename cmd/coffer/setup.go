@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -116,7 +117,7 @@ func (p *program) setup(ctx context.Context, f *setupFlags, args []string) error
 			return err
 		}
 		defer made.Key.Wipe()
-		return p.saySetup(f, w.lock, made)
+		return p.saySetup(f, w.lock, keep, made)
 	})
 }
 
@@ -139,10 +140,10 @@ func (p *program) setupLock(f *setupFlags) (wayIn, error) {
 
 // saySetup says what was made. With --new-key the digits are the only thing on standard
 // output, and the last thing that can go wrong.
-func (p *program) saySetup(f *setupFlags, lock app.LockKind, made app.SetupResult) error {
+func (p *program) saySetup(f *setupFlags, lock app.LockKind, keep app.KeepKey, made app.SetupResult) error {
 	say := func(format string, args ...any) error {
 		if !f.newKey {
-			return p.console.result(format, args...)
+			return p.console.done(format, args...)
 		}
 		if !p.console.json {
 			p.console.note(format, args...)
@@ -162,19 +163,25 @@ func (p *program) saySetup(f *setupFlags, lock app.LockKind, made app.SetupResul
 			Notices    []app.NoticeCode `json:"notices"`
 		}{made.Repository, noticeCodes(made.Notices)})
 	}
-	return say("Ready. Who can open this backup: this computer, %s. Nobody else.\n"+
+	kept := keep != app.KeepAsk && !slices.ContainsFunc(made.Notices, func(n app.Notice) bool { return n.Code == app.NoticeKeyNotKept })
+	return say("Ready. Who can open this backup: %s. Nobody else.\n"+
 		"Nobody can reset this for you. Save the recovery sheet: coffer key sheet FILE.pdf\n"+
-		"Next: coffer backup", lockText(lock))
+		"Next: coffer backup", whoOpens(lock, kept))
 }
 
-func lockText(lock app.LockKind) string {
+// whoOpens lists the ways in; kept says that this computer keeps the key.
+func whoOpens(lock app.LockKind, kept bool) string {
+	var ways []string
+	if kept {
+		ways = append(ways, "this computer")
+	}
 	switch lock {
 	case app.LockPassword:
-		return "your password, and the 64 digits of your recovery sheet"
+		ways = append(ways, "your password")
 	case app.LockPassphrase:
-		return "your passphrase, and the 64 digits of your recovery sheet"
+		ways = append(ways, "your passphrase")
 	}
-	return "and your 64 digits"
+	return strings.Join(append(ways, "the 64 digits of your recovery sheet"), ", ")
 }
 
 // printDigits writes the 64 digits, alone on one line, on standard output.

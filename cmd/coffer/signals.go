@@ -51,8 +51,8 @@ func (s *signals) handle(n int, cancel func()) {
 		if s.restore != nil {
 			s.restore()
 		}
-		os.Stderr.WriteString("\n")
-		os.Exit(exitCanceled)
+		_, _ = os.Stderr.WriteString("\n")
+		os.Exit(exitCanceled) //nolint:gocritic // the lock goes with the process
 	}
 	cancel()
 	if s.console != nil {

@@ -123,7 +123,7 @@ func (p *program) completeSnapshots(cmd *cobra.Command, args []string, _ string)
 	ids := []string{"latest\tthe newest"}
 	ctx, cancel := context.WithTimeout(p.ctx, 2*time.Second)
 	defer cancel()
-	p.withProfile(func(a profile, _ app.Config) error {
+	_ = p.withProfile(func(a profile, _ app.Config) error {
 		list, err := a.Snapshots(ctx)
 		for i := len(list) - 1; i >= 0; i-- {
 			ids = append(ids, shortID(list[i].ID)+"\t"+dateText(list[i].Time))

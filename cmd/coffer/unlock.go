@@ -78,15 +78,12 @@ func (p *program) askIn(ctx context.Context, ways []app.WayIn, try func(wayIn) e
 			return nil
 		}
 		f := app.Explain(err)
+		// The last try is a code of its own: it is never one more turn of a loop.
 		again := f.Code == app.CodeWrongPassword || f.Code == app.CodeWrongPassphrase || f.Code == app.CodeRecoveryLine
 		if !again || ctx.Err() != nil {
 			return err
 		}
-		c := complain(f, err)
-		p.console.warn("%s\n%s", c.says, "Ctrl-C stops; the 64 digits of the recovery sheet open the backup too (--key-file).")
-		if f.Args["tries"] == "1" {
-			return err // the last try is never one more turn of a loop
-		}
+		p.console.warn("%s\n%s", complain(f, err).says, "Ctrl-C stops; the 64 digits of the recovery sheet open the backup too (--key-file).")
 	}
 }
 

@@ -89,7 +89,27 @@ func vaultText(s app.VaultStatus) string {
 		fmt.Fprintf(&b, "It takes none before %s.\n", dateText(s.Until))
 	}
 	for _, e := range s.Log {
-		fmt.Fprintf(&b, "  %s  %s  %s\n", pad(dateText(e.At), 23), pad(printable(e.Kind), 10), printable(e.Device))
+		fmt.Fprintf(&b, "  %s  %s  %s\n", pad(dateText(e.At), 23), pad(eventText(e.Kind), 20), deviceText(e.Device))
 	}
 	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// eventText says in words what the vault's log has as a kind.
+func eventText(kind string) string {
+	words := map[string]string{
+		"committed": "password set", "replaced": "old password removed", "right": "right password",
+		"wrong": "wrong password", "destroyed": "key destroyed", "reset": "tries set back",
+	}
+	if w, ok := words[kind]; ok {
+		return w
+	}
+	return printable(kind)
+}
+
+// deviceText names the computer that asked, where the vault was told.
+func deviceText(name string) string {
+	if name == "" {
+		return ""
+	}
+	return printable(name)
 }

@@ -179,15 +179,15 @@ def read_head(o):
     """Section 9: the public part, and the check that only the holder of the root key can make."""
     end = 100 + int.from_bytes(o.data[96:100], "big")
     o.open(KEY_CHECK, 0, o.data[end:], o.data[96:end])
-    vault = {1: text, 2: size(16), 3: size(33), 4: text, 5: size(16), 7: size(32)} | {k: uint for k in (6, 8, 9, 10, 11, 12)}
+    vault = {1: text, 2: size(16), 3: size(33), 4: text, 5: size(16), 7: size(32), 13: size(32)} | {k: uint for k in (6, 8, 9, 10, 11, 12)}
     passphrase = {1: uint, 2: uint, 3: uint, 4: size(32), 5: size(112), 6: uint}
     return record(canonical(o.data[100:end]), {1: lambda n: uint(n) and n > 0, 2: uint, 3: text, 4: text},
                   {5: lambda x: record(x, vault, {}), 6: lambda x: record(x, passphrase, {})})
 def read_snapshot(o):
     """Section 8."""
-    required = {1: time, 2: time, 3: size(16), 4: text, 5: text, 6: text, 7: array(raw), 8: ids, 17: text}
+    required = {1: time, 2: time, 3: size(16), 4: text, 5: text, 6: text, 7: array(raw), 17: text}
     s = record(canonical(o.body(SNAPSHOT)), required | {k: uint for k in (10, 11, 12, 13, 14)},
-               {9: depth, 15: size(20), 16: array(row(size(16), uint, size(20))), 18: array(text)})
+               {8: ids, 9: depth, 15: size(20), 16: array(row(size(16), uint, size(20))), 18: array(text)})
     need(ascending(s[7]) and ascending([other[0] for other in s.get(16, [])]), "sources or devices are not ascending")
     need(s[14] > 0 and (s[14] == 1) == (15 not in s), "sequence and previous snapshot do not fit")
     return s
@@ -205,7 +205,7 @@ def read_entry(e):
     need(ascending([n for n, _ in attributes]) and (13 not in e or 12 in e), "attributes not ascending, or a depth without a list")
     need(len(holes) <= 1024 and all(a + n < b for (a, n), (b, _) in zip(holes, holes[1:])), "holes are not ascending and apart")
     need(not holes or sum(holes[-1]) <= e[11], "a hole beyond the end")
-    need(state <= 3 and (19 not in e or state >= 2) and (20 not in e or state == 2) and (state != 3 or 12 not in e), "state does not fit")
+    need(state <= 3 and (19 in e) == (state >= 2) and (20 in e) == (state == 2 and kind == FILE) and (state != 3 or 12 not in e), "state does not fit")
     need(all(any(h <= a and a + n <= h + m for h, m in holes) for a, n in bad), "an unreadable range that is no hole")
     return e
 
@@ -285,7 +285,7 @@ class Repository:
                 yield entry
     def walk(self, snapshot, bad):
         """Yields (path, entry), folders before what is in them; notes folders that do not open in bad."""
-        stack = [(b"", self.entries(snapshot[8], snapshot.get(9, 0)))]
+        stack = [(b"", self.entries(snapshot.get(8, b""), snapshot.get(9, 0)))]
         while stack:
             (path, entries), entry = stack[-1], None
             with noting(bad, path):

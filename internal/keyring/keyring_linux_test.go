@@ -1,12 +1,16 @@
 package keyring
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/godbus/dbus/v5"
 
 	"coffer/app"
 )
@@ -64,7 +68,9 @@ func TestGnomeKeyring(t *testing.T) {
 
 // roundTrip stores, reads, replaces and removes entries of the real key store.
 func roundTrip(t *testing.T) {
-	k := New("Coffer test", os.Getenv("DBUS_SESSION_BUS_ADDRESS"), false)
+	bus := os.Getenv("DBUS_SESSION_BUS_ADDRESS")
+	waitForStore(t, bus)
+	k := New("Coffer test", bus, false)
 	account, other := strings.Repeat("0f", 16), strings.Repeat("1e", 16)
 	mustBeAbsent(t, k, account)
 	for _, text := range []string{strings.Repeat("ab", 32), strings.Repeat("cd", 32)} {
@@ -86,6 +92,40 @@ func roundTrip(t *testing.T) {
 		}
 	}
 	mustBeAbsent(t, k, account)
+}
+
+// waitForStore returns when the key store has its name on the bus: its daemon goes into
+// the background before that.
+func waitForStore(t *testing.T, bus string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	conn, err := dbus.Connect(bus, dbus.WithContext(ctx))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	const store = "org.freedesktop.secrets"
+	err = conn.AddMatchSignal(dbus.WithMatchInterface("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, store))
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes := make(chan *dbus.Signal, 8)
+	conn.Signal(changes)
+	for {
+		var owned bool
+		if err := conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, store).Store(&owned); err != nil {
+			t.Fatal(err)
+		}
+		if owned {
+			return
+		}
+		select {
+		case <-changes:
+		case <-ctx.Done():
+			t.Fatal("the key store did not come up within a minute")
+		}
+	}
 }
 
 func mustBeAbsent(t *testing.T, k *Keyring, account string) {

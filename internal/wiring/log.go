@@ -21,21 +21,21 @@ const (
 // openLog returns a logger to dir/coffer.log, in JSON, a line each. A log that cannot be
 // written is no reason to refuse a restore: then nothing is logged.
 func openLog(dir, level string) (*slog.Logger, error) {
-	var min slog.Level
+	var least slog.Level
 	switch level {
 	case "off":
 		return slog.New(slog.DiscardHandler), nil
 	case "":
-		min = slog.LevelInfo
+		least = slog.LevelInfo
 	case "debug", "info", "warn", "error":
-		if err := min.UnmarshalText([]byte(level)); err != nil {
+		if err := least.UnmarshalText([]byte(level)); err != nil {
 			return nil, fmt.Errorf("COFFER_LOG: %w", err)
 		}
 	default:
 		return nil, errors.New("COFFER_LOG: want debug, info, warn, error or off")
 	}
 	out := &rotating{path: filepath.Join(dir, logFile), limit: logSize}
-	return slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: min})), nil
+	return slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: least})), nil
 }
 
 // rotating is a file that is renamed when it is full. Several processes may write it: each

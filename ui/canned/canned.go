@@ -5,6 +5,7 @@ package canned
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 	"sync"
@@ -24,7 +25,7 @@ func (t Trouble) Error() string { return "canned: " + string(t.Code) }
 
 // Explain tells failures of Trouble, and leaves all others to package app.
 func Explain(err error) app.Failure {
-	if t, ok := err.(Trouble); ok {
+	if t, ok := errors.AsType[Trouble](err); ok {
 		return app.Failure(t)
 	}
 	return app.Explain(err)
@@ -119,6 +120,7 @@ func (c *Coffer) Setup(_ context.Context, o app.SetupOptions) (app.SetupResult, 
 	}
 	c.SetUpAlready = true
 	c.Kept.Sources = o.Sources
+	c.Kept.Exclude = o.Exclude
 	c.Home.Place, c.Home.Sources = o.To, o.Sources
 	return app.SetupResult{Key: Key(), Repository: strings.Repeat("a", 32)}, nil
 }

@@ -25,8 +25,11 @@ func NewComputer() *Coffer {
 		id, name     string
 		files, bytes int64
 	}{
-		{"documents", "Documents", 8214, 12.4e9}, {"pictures", "Pictures", 31877, 184e9},
-		{"desktop", "Desktop", 61, 310e6}, {"videos", "Videos", 204, 96e9}, {"downloads", "Downloads", 911, 22e9},
+		{"documents", "Documents", 8214, 12.4e9},
+		{"pictures", "Pictures", 31877, 184e9},
+		{"desktop", "Desktop", 61, 310e6},
+		{"videos", "Videos", 204, 96e9},
+		{"downloads", "Downloads", 911, 22e9},
 	} {
 		p := path.Join(Home, s.name)
 		c.Suggested = append(c.Suggested, app.SourceSuggestion{ID: s.id, Path: p})
@@ -62,12 +65,14 @@ func Safe() *Coffer {
 	c := NewComputer()
 	c.SetUpAlready, c.Proven = true, true
 	c.Kept.Sources = []string{Home + "/Documents", Home + "/Pictures"}
+	c.Kept.Exclude = app.DefaultPatterns()
 	c.Place.Backups = []app.BackupInfo{Backup()}
 	c.Ways = Backup().Ways
 	c.Vault = app.VaultStatus{
 		Kind: "embedded", Computer: "ANN-LAPTOP", Sealer: "software", State: "active", Tries: 10, Left: 10,
 		Log: []app.VaultEvent{
-			{At: Now.AddDate(0, -2, 0), Kind: "committed"}, {At: Now.AddDate(0, 0, -9), Kind: "try"},
+			{At: Now.AddDate(0, -2, 0), Kind: "committed"},
+			{At: Now.AddDate(0, 0, -9), Kind: "try"},
 			{At: Now.AddDate(0, 0, -9), Kind: "wrong"},
 		},
 	}

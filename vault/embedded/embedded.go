@@ -147,7 +147,7 @@ func (v *Vault) serve() {
 	}
 	go func() {
 		defer close(v.served)
-		v.http.Serve(v.pipe) // always http.ErrServerClosed: the pipe fails only when it is closed
+		_ = v.http.Serve(v.pipe) // always http.ErrServerClosed: the pipe fails only when it is closed
 	}()
 }
 

@@ -126,7 +126,7 @@ func WriteError(w http.ResponseWriter, err error) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(row.status)
-	json.NewEncoder(w).Encode(body) // the client is gone when this fails: nobody to tell
+	_ = json.NewEncoder(w).Encode(body) // the client is gone when this fails: nobody to tell
 }
 
 // ReadError turns a failed response back into the [Refusal] it came from. A response

@@ -102,7 +102,7 @@ func (s *Server) beginOn(r *record, m *protocol.Begin) (*record, verdict, error)
 	was := r.pending.Number
 	v := r.decide(ask{What: askBegin, Generation: m.Generation}, s.cfg.Waits, s.now())
 	if v.Err != nil {
-		return known(r), v, nil
+		return known(r), v, nil //nolint:nilerr // the verdict holds it: the record is stored first
 	}
 	if was != m.Generation {
 		r.pending = generation{
@@ -204,7 +204,7 @@ func (s *Server) try(ctx context.Context, what what, h protocol.Header, ke1 [pro
 		q := ask{What: what, Generation: h.Generation, Attempt: [16]byte(aead.Random(16))}
 		v := r.decide(q, s.cfg.Waits, now)
 		if v.Err != nil {
-			return r, v, nil
+			return r, v, nil //nolint:nilerr // the verdict holds it: the record is stored first
 		}
 		r.note(protocol.Event{At: now, Kind: protocol.EventTry, Generation: h.Generation, Left: uint16(v.Left), Device: device})
 		var err error

@@ -125,7 +125,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuse(ctx, w, r, err)
 		return
 	}
-	w.Write(reply) // the client is gone when this fails; what was charged stays charged
+	_, _ = w.Write(reply) // the client is gone when this fails; what was charged stays charged
 }
 
 func (s *Server) answer(ctx context.Context, w http.ResponseWriter, r *http.Request) ([]byte, error) {

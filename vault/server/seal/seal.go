@@ -58,7 +58,7 @@ func NewSoft(key [aead.KeySize]byte) *Soft { return &Soft{key} }
 func (*Soft) Class() string { return "software" }
 
 // Format prints "[redacted]" for every verb.
-func (*Soft) Format(f fmt.State, _ rune) { f.Write([]byte("[redacted]")) }
+func (*Soft) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[redacted]")) }
 
 // NewKey makes a record key and returns it sealed.
 func (s *Soft) NewKey(_ context.Context, id ID) ([]byte, error) {
