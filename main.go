@@ -1,5 +1,4 @@
-// Coffer-desktop is the window of Coffer. This file only wires it: package ui shows, package
-// app does.
+// Coffer-desktop is the window of Coffer. This file only wires it: ui shows, app does.
 package main
 
 import (
@@ -7,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime/debug"
 
 	"fyne.io/fyne/v2"
 	fyneapp "fyne.io/fyne/v2/app"
@@ -64,6 +64,7 @@ func open(f fyne.App, home string) error {
 		return err
 	}
 	config.Version = cmp.Or(release, config.Version)
+	debug.SetGCPercent(50) // buffers are pooled: twice the memory would buy no speed
 	coffer, err := app.New(config)
 	if err != nil {
 		return err

@@ -38,7 +38,7 @@ func (a *App) openSession(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.repo, err = repo.Open(ctx, s.store, s.keys, repo.Options{Log: a.cfg.Log})
+	s.repo, err = repo.Open(ctx, s.store, s.keys, a.repoOptions())
 	if err == nil {
 		s.device, err = a.loadDevice(s.keys.Repository())
 	}
@@ -61,6 +61,14 @@ func (a *App) openKeys(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	return &session{store: store, profile: profile, keys: root.Derive()}, nil
+}
+
+// repoOptions divide the memory that a backup may use: with the default of 256 MiB, packs
+// of 16 MiB, of which four are in memory, and 32 MiB of segments that were opened.
+func (a *App) repoOptions() repo.Options {
+	const most = 1 << 30
+	memory := int(min(a.cfg.Memory, most))
+	return repo.Options{Log: a.cfg.Log, Cache: memory / 8, Pack: memory / 16}
 }
 
 func (s *session) close() {

@@ -18,6 +18,9 @@ type Options struct {
 	Log *slog.Logger
 	// Cache is how many bytes of opened segments are kept. Zero: 32 MiB.
 	Cache int
+	// Pack is the most bytes that packs are filled to. Zero: what suits the
+	// destination. Packs being filled and sent are most of the memory of a backup.
+	Pack int
 }
 
 // A Repository is one repository at a destination, with its chunks' places in
@@ -28,6 +31,7 @@ type Repository struct {
 	keys     *crypto.Keys
 	log      *slog.Logger
 	parallel int
+	most     int // Options.Pack
 	chunks   chunkTable
 	segments segmentCache
 	hashers  sync.Pool // *crypto.ChunkHasher
@@ -67,6 +71,7 @@ func Open(ctx context.Context, store *cloud.Store, keys *crypto.Keys, o Options)
 		keys:     keys,
 		log:      o.Log,
 		parallel: max(2, store.Caps().Parallel),
+		most:     o.Pack,
 		numbers:  map[Name]uint32{},
 		openers:  map[uint32]*crypto.Opener{},
 		lost:     map[crypto.ChunkID]Name{},

@@ -73,6 +73,9 @@ func (r *Repository) NewWriter(ctx context.Context, stored func(bytes int64)) *W
 	if size := r.store.Caps().PackSize; size > 0 {
 		w.target = int(min(max(size, 1<<20), maxPack/2))
 	}
+	if r.most > 0 {
+		w.target = max(min(w.target, r.most), 1<<20)
+	}
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
 	for range cap(w.free) {
 		w.free <- new(packBuilder)
