@@ -6,7 +6,7 @@
 # debian SET prints the set's Debian packages.
 debian() {
   case $1 in
-    fetch) echo ca-certificates curl unzip xxd ;;
+    fetch) echo ca-certificates golang-go ;;
     race) echo gcc libc6-dev ;;
     desktop) echo clang pkg-config libc6-dev libgl-dev libegl-dev libx11-dev libxcursor-dev libxrandr-dev libxinerama-dev libxi-dev libxxf86vm-dev ;;
     window) echo xvfb libgl1-mesa-dri libgl1 libegl1 libgles2 openbox xdotool wmctrl imagemagick dbus x11-utils libxcursor1 libxrandr2 libxinerama1 libxi6 poppler-utils ;;
@@ -34,7 +34,7 @@ elsewhere() {
 works() {
   local commands=()
   case $1 in
-    fetch) commands=(curl unzip xxd) ;;
+    fetch) commands=(go) ;;
     race | desktop) commands=(cc) ;;
     window) commands=(Xvfb openbox xdotool import pdftotext dbus-daemon) ;;
     keyring) commands=(dbus-run-session gnome-keyring-daemon) ;;
