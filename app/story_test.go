@@ -87,7 +87,9 @@ func (g *gardener) change() {
 	case 7:
 		_ = os.Rename(g.any(), path)
 	case 8:
-		_ = os.RemoveAll(g.any())
+		if old := g.any(); old != g.dir { // the source itself stays
+			_ = os.RemoveAll(old)
+		}
 	case 9:
 		_ = os.WriteFile(g.any(), noise(fmt.Sprint(g.n), g.size()), 0o600)
 	case 10:
