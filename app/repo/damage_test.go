@@ -235,6 +235,16 @@ func TestMissing(t *testing.T) {
 	}
 }
 
+// mustNeedBeside is mustNeed for damage to two packs: when the other one holds the only
+// tree that leads to the files of this one, nobody can say which they are.
+func (c *damageCase) mustNeedBeside(t *testing.T, d Damage, other string) {
+	t.Helper()
+	if len(d.Paths) == 0 && slices.Contains(c.needs[other], "/") && !slices.Contains(c.needs[d.Object], "/") {
+		return
+	}
+	c.mustNeed(t, d)
+}
+
 // TestSwapped exchanges the bytes of two objects of a kind, and puts one under another
 // name.
 func TestSwapped(t *testing.T) {
@@ -250,8 +260,8 @@ func TestSwapped(t *testing.T) {
 			if kind != "pack" {
 				continue
 			}
-			c.mustNeed(t, found[a])
-			c.mustNeed(t, found[b])
+			c.mustNeedBeside(t, found[a], b)
+			c.mustNeedBeside(t, found[b], a)
 		}
 		a := names[0]
 		other := kind + "-" + strings.Repeat("0", 40)
