@@ -129,8 +129,10 @@ func TestExplain(t *testing.T) {
 		"wrong password": {&vault.AttemptError{Err: vault.ErrWrongPassword, Left: 7}, CodeWrongPassword, map[string]string{"tries": "7"}},
 		"last try":       {&vault.AttemptError{Err: vault.ErrWrongPassword, Left: 1}, CodeLastTry, map[string]string{"tries": "1"}},
 		"tries unknown":  {&vault.AttemptError{Err: vault.ErrUnknownOutcome, Left: -1}, CodeOutcomeUnknown, map[string]string{"tries": ""}},
-		"wait": {fmt.Errorf("open: %w", &vault.AttemptError{Err: vault.ErrWait, Left: 5, Until: until}), CodeWait,
-			map[string]string{"tries": "5", "until": "2026-03-03T14:02:00Z"}},
+		"wait": {
+			fmt.Errorf("open: %w", &vault.AttemptError{Err: vault.ErrWait, Left: 5, Until: until}), CodeWait,
+			map[string]string{"tries": "5", "until": "2026-03-03T14:02:00Z"},
+		},
 		"damaged pack":             {fmt.Errorf("check: %w", &repo.ObjectError{Object: "pack-ab", Err: repo.ErrDamaged}), CodeObjectDamaged, map[string]string{"object": "pack-ab"}},
 		"pack on a disk that went": {&repo.ObjectError{Object: "pack-ab", Err: fmt.Errorf("%w: %w", repo.ErrMissing, cloud.ErrOffline)}, CodePlaceOffline, nil},
 		"recovery line":            {&crypto.RecoveryError{Line: 3, Reason: crypto.RecoveryCheckMismatch}, CodeRecoveryLine, map[string]string{"line": "3"}},

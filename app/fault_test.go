@@ -41,8 +41,10 @@ func TestPlaceWithFaultsIsOvercome(t *testing.T) {
 	w, c := faultWorld(t)
 	var faulty *cloudtest.Faulty
 	plan := []cloudtest.Shot{
-		{Op: cloudtest.Put, At: 1, Fault: cloudtest.Fail}, {Op: cloudtest.Put, At: 3, Fault: cloudtest.FailDone},
-		{Op: cloudtest.Put, At: 6, Fault: cloudtest.Flip}, {Op: cloudtest.List, At: 2, Fault: cloudtest.Repeat},
+		{Op: cloudtest.Put, At: 1, Fault: cloudtest.Fail},
+		{Op: cloudtest.Put, At: 3, Fault: cloudtest.FailDone},
+		{Op: cloudtest.Put, At: 6, Fault: cloudtest.Flip},
+		{Op: cloudtest.List, At: 2, Fault: cloudtest.Repeat},
 		{Op: cloudtest.Get, At: 1, Fault: cloudtest.Fail},
 	}
 	w.Driver = func(d cloud.Driver) cloud.Driver {
@@ -54,8 +56,10 @@ func TestPlaceWithFaultsIsOvercome(t *testing.T) {
 		t.Errorf("not fired: %+v; %+v", faulty.Unfired(), s)
 	}
 	plan = []cloudtest.Shot{
-		{Op: cloudtest.Get, At: 2, Fault: cloudtest.Fail}, {Op: cloudtest.Get, At: 4, Fault: cloudtest.Truncate},
-		{Op: cloudtest.Get, At: 6, Fault: cloudtest.Break}, {Op: cloudtest.Get, At: 8, Fault: cloudtest.Dribble},
+		{Op: cloudtest.Get, At: 2, Fault: cloudtest.Fail},
+		{Op: cloudtest.Get, At: 4, Fault: cloudtest.Truncate},
+		{Op: cloudtest.Get, At: 6, Fault: cloudtest.Break},
+		{Op: cloudtest.Get, At: 8, Fault: cloudtest.Dribble},
 	}
 	if receipt, _ := mustRestore(t, c, app.RestoreOptions{}); receipt.Failed > 0 || !faulty.AllFired() {
 		t.Errorf("not fired: %+v; %s", faulty.Unfired(), receipt.Text())
@@ -71,8 +75,11 @@ func TestPlaceInTroubleEndsTheBackup(t *testing.T) {
 		err  error
 		want app.Code
 	}{
-		{cloud.ErrFull, app.CodePlaceFull}, {cloud.ErrReadOnly, app.CodePlaceReadOnly}, {cloud.ErrDenied, app.CodePlaceDenied},
-		{cloud.ErrNoPlace, app.CodePlaceMissing}, {cloud.Final(cloud.ErrOffline), app.CodePlaceOffline},
+		{cloud.ErrFull, app.CodePlaceFull},
+		{cloud.ErrReadOnly, app.CodePlaceReadOnly},
+		{cloud.ErrDenied, app.CodePlaceDenied},
+		{cloud.ErrNoPlace, app.CodePlaceMissing},
+		{cloud.Final(cloud.ErrOffline), app.CodePlaceOffline},
 	} {
 		t.Run(string(tt.want), func(t *testing.T) {
 			w, c := faultWorld(t)

@@ -49,14 +49,22 @@ func TestWhatHomeSays(t *testing.T) {
 			f.runs = []Run{backupRun(ago(4*day), ""), backupRun(ago(time.Hour), CodePlaceOffline)}
 		}, StateLate, []AttentionCode{AttentionLate}},
 		"a clock that went back": {func(f *homeFacts) { f.runs = []Run{backupRun(ago(-day), "")} }, StateSafe, nil},
-		"just before late": {func(f *homeFacts) { f.runs = []Run{backupRun(ago(lateAfter-time.Second-time.Minute), "")} },
-			StateSafe, nil},
+		"just before late": {
+			func(f *homeFacts) { f.runs = []Run{backupRun(ago(lateAfter-time.Second-time.Minute), "")} },
+			StateSafe, nil,
+		},
 		"late":   {func(f *homeFacts) { f.runs = []Run{backupRun(ago(lateAfter+time.Minute), "")} }, StateLate, []AttentionCode{AttentionLate}},
 		"danger": {func(f *homeFacts) { f.runs = []Run{backupRun(ago(15*day), "")} }, StateDanger, []AttentionCode{AttentionDanger}},
-		"never in two weeks": {func(f *homeFacts) { f.profile.SetUpAt = ago(15 * day) },
-			StateDanger, []AttentionCode{AttentionDanger}},
-		"failed": {func(f *homeFacts) { f.runs = []Run{backupRun(ago(day), ""), backupRun(ago(time.Hour), CodePlaceFull)} },
-			StateSafe, []AttentionCode{AttentionLastFailed}},
+		"never in two weeks": {
+			func(f *homeFacts) { f.profile.SetUpAt = ago(15 * day) },
+			StateDanger,
+			[]AttentionCode{AttentionDanger},
+		},
+		"failed": {
+			func(f *homeFacts) { f.runs = []Run{backupRun(ago(day), ""), backupRun(ago(time.Hour), CodePlaceFull)} },
+			StateSafe,
+			[]AttentionCode{AttentionLastFailed},
+		},
 		"cancelled is not failed": {func(f *homeFacts) {
 			f.runs = []Run{backupRun(ago(day), ""), backupRun(ago(time.Hour), CodeCanceled)}
 		}, StateSafe, nil},
@@ -91,8 +99,11 @@ func TestWhatHomeSays(t *testing.T) {
 			f.runs = []Run{backupRun(ago(time.Hour), "")}
 		}, StateSafe, nil},
 		"restore only": {func(f *homeFacts) { f.profile.Sources = nil }, StateNever, []AttentionCode{AttentionNoSources}},
-		"key in a file, password half": {func(f *homeFacts) { f.profile.KeptIn = KeepFile; f.pending = true },
-			StateNever, []AttentionCode{AttentionPasswordHalf, AttentionKeyInFile}},
+		"key in a file, password half": {
+			func(f *homeFacts) { f.profile.KeptIn = KeepFile; f.pending = true },
+			StateNever,
+			[]AttentionCode{AttentionPasswordHalf, AttentionKeyInFile},
+		},
 		"files not read": {func(f *homeFacts) {
 			r := backupRun(ago(time.Hour), "")
 			r.Summary.Unreadable = 7

@@ -191,8 +191,10 @@ func TestChangePasswordWhereTheVaultIsElsewhere(t *testing.T) {
 // also when another password is chosen, and at no point is the backup without a way in.
 func TestChangePasswordCanBeRepeatedAfterEveryFault(t *testing.T) {
 	shots := []cloudtest.Shot{
-		{Op: cloudtest.Put, At: 1, Fault: cloudtest.Fail}, {Op: cloudtest.Put, At: 1, Fault: cloudtest.FailDone},
-		{Op: cloudtest.Delete, At: 1, Fault: cloudtest.Fail}, {Op: cloudtest.Delete, At: 1, Fault: cloudtest.FailDone},
+		{Op: cloudtest.Put, At: 1, Fault: cloudtest.Fail},
+		{Op: cloudtest.Put, At: 1, Fault: cloudtest.FailDone},
+		{Op: cloudtest.Delete, At: 1, Fault: cloudtest.Fail},
+		{Op: cloudtest.Delete, At: 1, Fault: cloudtest.FailDone},
 		{Op: cloudtest.Get, At: 1, Fault: cloudtest.Fail},
 	}
 	for _, shot := range shots {

@@ -103,8 +103,10 @@ func (b *backup) tell(e *repo.Entry, path string) {
 }
 
 func isSourceError(err error) bool {
-	for _, kind := range []error{source.ErrPermission, source.ErrReplaced, source.ErrRead, source.ErrBusy,
-		source.ErrTooMany, source.ErrName, source.ErrXattrSize, source.ErrLoop} {
+	for _, kind := range []error{
+		source.ErrPermission, source.ErrReplaced, source.ErrRead, source.ErrBusy,
+		source.ErrTooMany, source.ErrName, source.ErrXattrSize, source.ErrLoop,
+	} {
 		if errors.Is(err, kind) {
 			return true
 		}

@@ -197,8 +197,10 @@ func TestSetupNeverTakesAPlaceThatHoldsABackup(t *testing.T) {
 // password and the digits open what is there.
 func TestSetupCanBeRepeatedAfterEveryFault(t *testing.T) {
 	shots := []cloudtest.Shot{
-		{Op: cloudtest.Put, At: 1, Fault: cloudtest.Fail}, {Op: cloudtest.Put, At: 1, Fault: cloudtest.FailDone},
-		{Op: cloudtest.Put, At: 2, Fault: cloudtest.Fail}, {Op: cloudtest.Put, At: 2, Fault: cloudtest.FailDone},
+		{Op: cloudtest.Put, At: 1, Fault: cloudtest.Fail},
+		{Op: cloudtest.Put, At: 1, Fault: cloudtest.FailDone},
+		{Op: cloudtest.Put, At: 2, Fault: cloudtest.Fail},
+		{Op: cloudtest.Put, At: 2, Fault: cloudtest.FailDone},
 	}
 	for at := 1; at <= 2; at++ {
 		shots = append(shots, cloudtest.Shot{Op: cloudtest.List, At: at, Fault: cloudtest.Fail})

@@ -105,11 +105,23 @@ func TestWhatIsTriedAgain(t *testing.T) {
 		err   error
 		tries int // 0: many
 	}{
-		{cloud.ErrNotFound, 1}, {cloud.ErrExists, 1}, {cloud.ErrRange, 1}, {cloud.ErrTooLarge, 1},
-		{cloud.ErrFull, 1}, {cloud.ErrAuth, 1}, {cloud.ErrDenied, 1}, {cloud.ErrReadOnly, 1},
-		{cloud.ErrNoPlace, 1}, {cloud.ErrUnsupported, 1}, {cloud.Final(cloud.ErrOffline), 1},
-		{cloud.Final(unknown), 1}, {fmt.Errorf("wrapped: %w", cloud.Final(cloud.ErrLimit)), 1},
-		{cloud.ErrChecksum, 2}, {cloud.ErrOffline, 0}, {cloud.ErrLimit, 0}, {unknown, 0},
+		{cloud.ErrNotFound, 1},
+		{cloud.ErrExists, 1},
+		{cloud.ErrRange, 1},
+		{cloud.ErrTooLarge, 1},
+		{cloud.ErrFull, 1},
+		{cloud.ErrAuth, 1},
+		{cloud.ErrDenied, 1},
+		{cloud.ErrReadOnly, 1},
+		{cloud.ErrNoPlace, 1},
+		{cloud.ErrUnsupported, 1},
+		{cloud.Final(cloud.ErrOffline), 1},
+		{cloud.Final(unknown), 1},
+		{fmt.Errorf("wrapped: %w", cloud.Final(cloud.ErrLimit)), 1},
+		{cloud.ErrChecksum, 2},
+		{cloud.ErrOffline, 0},
+		{cloud.ErrLimit, 0},
+		{unknown, 0},
 		{context.DeadlineExceeded, 0}, // a driver's own, not ours
 	} {
 		synctest.Test(t, func(t *testing.T) {

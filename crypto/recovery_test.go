@@ -341,12 +341,26 @@ func TestCheckRecoveryLine(t *testing.T) {
 		text string
 		want LineState
 	}{
-		{1, "", LineEmpty}, {1, " \t", LineEmpty}, {1, "3", LinePartial}, {1, "3f9a 07b", LinePartial},
-		{1, "3f9a 07bc", LineRight}, {1, "3f9a 07bg", LineWrong}, {1, "x", LineWrong},
-		{1, "3f9a 07bc 94", LineRight}, {1, "3f9a 07bc 9", LinePartial}, {1, "3f9a 07bc 7", LineWrong},
-		{1, "3f9a 07bc a", LineWrong}, {1, "3f9a 07bc 60", LineWrong}, {1, "3f9a 07bc 941", LineWrong},
-		{2, "3f9a 07bc 94", LineWrong}, {0, "3f9a 07bc", LineWrong}, {9, "3f9a 07bc", LineWrong},
-		{1, "1.", LinePartial}, {1, "1. 3f9a 07bc 94", LineRight}, {2, "1.", LineWrong}, {2, "1. 3f9a", LineWrong},
+		{1, "", LineEmpty},
+		{1, " \t", LineEmpty},
+		{1, "3", LinePartial},
+		{1, "3f9a 07b", LinePartial},
+		{1, "3f9a 07bc", LineRight},
+		{1, "3f9a 07bg", LineWrong},
+		{1, "x", LineWrong},
+		{1, "3f9a 07bc 94", LineRight},
+		{1, "3f9a 07bc 9", LinePartial},
+		{1, "3f9a 07bc 7", LineWrong},
+		{1, "3f9a 07bc a", LineWrong},
+		{1, "3f9a 07bc 60", LineWrong},
+		{1, "3f9a 07bc 941", LineWrong},
+		{2, "3f9a 07bc 94", LineWrong},
+		{0, "3f9a 07bc", LineWrong},
+		{9, "3f9a 07bc", LineWrong},
+		{1, "1.", LinePartial},
+		{1, "1. 3f9a 07bc 94", LineRight},
+		{2, "1.", LineWrong},
+		{2, "1. 3f9a", LineWrong},
 		{1, strings.Repeat(" ", maxRecoveryText+1), LineWrong},
 	} {
 		if got := CheckRecoveryLine(c.n, c.text); got != c.want {

@@ -238,11 +238,15 @@ func (v *vectors) addWaysIn(t testing.TB) {
 	v.Practice = practiceVector{"correct horse", bytes.Join([][]byte{cost, sealBox(t, v.Derived["coffer/1/practice"],
 		append([]byte("coffer/1/practice"), cost...), append(counting(60, 32), verifier...), salt)}, nil)}
 
-	v.Local = localVector{"settings", []byte("plaintext"),
-		sealBox(t, v.Derived["coffer/1/local"], []byte("coffer/1/localsettings"), []byte("plaintext"), salt)}
+	v.Local = localVector{
+		"settings", []byte("plaintext"),
+		sealBox(t, v.Derived["coffer/1/local"], []byte("coffer/1/localsettings"), []byte("plaintext"), salt),
+	}
 
-	w := wrapVector{ExportKey: counting(10, 32), ReleaseSecret: counting(20, 32), CloudShare: counting(30, 32),
-		Record: []byte("record"), Generation: 258}
+	w := wrapVector{
+		ExportKey: counting(10, 32), ReleaseSecret: counting(20, 32), CloudShare: counting(30, 32),
+		Record: []byte("record"), Generation: 258,
+	}
 	info := "coffer/1/kek\x00\x00\x00\x00\x00\x00\x01\x02"
 	kek := vectorKDF(t, bytes.Join([][]byte{w.ExportKey, w.ReleaseSecret, w.CloudShare}, nil), w.Record, info, 32)
 	w.Wrapped = sealBox(t, kek, []byte(info+"record"), v.RootKey, salt)
@@ -253,8 +257,10 @@ func (v *vectors) addWaysIn(t testing.TB) {
 	v.Owner = signatureVector{nil, v.Derived["coffer/1/owner"], ownerPublic[:], message, owner.Sign(message)}
 	capability := CapabilityFrom(w.CloudShare)
 	capabilityPublic := capability.Public()
-	v.Cloud = signatureVector{w.CloudShare, vectorKDF(t, w.CloudShare, nil, "coffer/1/capability", 32),
-		capabilityPublic[:], message, capability.Sign(message)}
+	v.Cloud = signatureVector{
+		w.CloudShare, vectorKDF(t, w.CloudShare, nil, "coffer/1/capability", 32),
+		capabilityPublic[:], message, capability.Sign(message),
+	}
 }
 
 func (v *vectors) addPasswords(t testing.TB) {

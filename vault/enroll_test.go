@@ -209,8 +209,10 @@ func TestWeakAndCostlyParametersAreRefused(t *testing.T) {
 	posted := 0
 	client := w.clientVia(&via{next: w.vault.Transport(), seen: func(string, []byte) { posted++ }})
 	for _, cost := range []crypto.KDFCost{
-		{MemoryKiB: 8, Time: 3, Threads: 4}, {MemoryKiB: 64 << 10, Time: 1, Threads: 4},
-		{MemoryKiB: 1 << 30, Time: 3, Threads: 4}, {MemoryKiB: 64 << 10, Time: 1 << 30, Threads: 4},
+		{MemoryKiB: 8, Time: 3, Threads: 4},
+		{MemoryKiB: 64 << 10, Time: 1, Threads: 4},
+		{MemoryKiB: 1 << 30, Time: 3, Threads: 4},
+		{MemoryKiB: 64 << 10, Time: 1 << 30, Threads: 4},
 	} {
 		if _, err := client.Enroll(t.Context(), root, secret("x"), cost, nil, saveNothing); !errors.Is(err, vault.ErrWeakKDF) {
 			t.Errorf("enroll with %+v: %v", cost, err)

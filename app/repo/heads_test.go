@@ -104,8 +104,10 @@ func TestForgedHeads(t *testing.T) {
 // old or the new one, never none, and writing again leaves one.
 func TestWriteHeadFaults(t *testing.T) {
 	for _, shot := range []cloudtest.Shot{
-		{Op: cloudtest.Put, At: 1, Fault: cloudtest.Fail}, {Op: cloudtest.Put, At: 1, Fault: cloudtest.FailDone},
-		{Op: cloudtest.Delete, At: 1, Fault: cloudtest.Fail}, {Op: cloudtest.Delete, At: 1, Fault: cloudtest.FailDone},
+		{Op: cloudtest.Put, At: 1, Fault: cloudtest.Fail},
+		{Op: cloudtest.Put, At: 1, Fault: cloudtest.FailDone},
+		{Op: cloudtest.Delete, At: 1, Fault: cloudtest.Fail},
+		{Op: cloudtest.Delete, At: 1, Fault: cloudtest.FailDone},
 	} {
 		t.Run(fmt.Sprint(shot.Op, shot.Fault), func(t *testing.T) {
 			memory := cloudtest.NewMemory()

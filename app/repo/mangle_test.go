@@ -146,8 +146,10 @@ func fullHead() *Head {
 	slot := crypto.PassphraseSlot{MemoryKiB: 65536, Time: 3, Threads: 4, Wrapped: seeded(1, wrappedSize)}
 	return &Head{
 		Generation: 7, MadeAt: 1_700_000_000, Computer: "ann-laptop", OS: "linux",
-		Vault: &VaultSlot{Link: "coffer-vault-embedded:00", Computer: "x", Generation: 2, MemoryKiB: 65536, Time: 1, Threads: 1,
-			Tries: 10, SetAt: 5, CloudShare: [32]byte{1}},
+		Vault: &VaultSlot{
+			Link: "coffer-vault-embedded:00", Computer: "x", Generation: 2, MemoryKiB: 65536, Time: 1, Threads: 1,
+			Tries: 10, SetAt: 5, CloudShare: [32]byte{1},
+		},
 		Passphrase: &PassphraseSlot{PassphraseSlot: slot, SetAt: 6},
 	}
 }

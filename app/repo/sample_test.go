@@ -342,8 +342,10 @@ func sampleHead(t *testing.T, place *cloudtest.Memory, root crypto.RootKey) {
 	copy(v.CloudShare[:], seeded(4, 32))
 	copy(v.ReceiptKey[:], seeded(5, 32))
 	v.Link = "coffer-vault-embedded:" + hex.EncodeToString(v.VaultID[:])
-	h := Head{MadeAt: 1_750_000_000, Computer: "ann-laptop", OS: "linux", Vault: v,
-		Passphrase: &PassphraseSlot{PassphraseSlot: slot, SetAt: 1_750_000_001}}
+	h := Head{
+		MadeAt: 1_750_000_000, Computer: "ann-laptop", OS: "linux", Vault: v,
+		Passphrase: &PassphraseSlot{PassphraseSlot: slot, SetAt: 1_750_000_001},
+	}
 	if _, err := WriteHead(t.Context(), newStore(t, place), root.Derive(), h); err != nil {
 		t.Fatal(err)
 	}

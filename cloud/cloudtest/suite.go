@@ -218,8 +218,19 @@ func checkRanges(t *testing.T, d cloud.Driver) {
 	name := cloud.Name("pack", data)
 	mustPut(t, d, name, data)
 	for _, r := range []struct{ off, n int64 }{
-		{0, 0}, {0, 1}, {0, size}, {1, size - 1}, {size - 1, 1}, {size, 0}, {size / 2, 0},
-		{65_535, 2}, {100_000, 131_072}, {0, -1}, {1, -1}, {size - 1, -1}, {size, -1},
+		{0, 0},
+		{0, 1},
+		{0, size},
+		{1, size - 1},
+		{size - 1, 1},
+		{size, 0},
+		{size / 2, 0},
+		{65_535, 2},
+		{100_000, 131_072},
+		{0, -1},
+		{1, -1},
+		{size - 1, -1},
+		{size, -1},
 	} {
 		n := r.n
 		if n < 0 {
@@ -239,8 +250,15 @@ func checkRangesOutside(t *testing.T, d cloud.Driver) {
 		name := cloud.Name("pack", data)
 		mustPut(t, d, name, data)
 		for _, r := range []struct{ off, n int64 }{
-			{0, size + 1}, {size, 1}, {size + 1, 0}, {size + 1, 1}, {size + 1, -1},
-			{1 << 40, 1 << 40}, {1<<63 - 1, 1<<63 - 1}, {0, 1<<63 - 1}, {1<<63 - 1, -1},
+			{0, size + 1},
+			{size, 1},
+			{size + 1, 0},
+			{size + 1, 1},
+			{size + 1, -1},
+			{1 << 40, 1 << 40},
+			{1<<63 - 1, 1<<63 - 1},
+			{0, 1<<63 - 1},
+			{1<<63 - 1, -1},
 		} {
 			_, err := get(t.Context(), d, name, r.off, r.n)
 			wantError(t, fmt.Sprintf("get %d bytes from %d of %d", r.n, r.off, size), err, cloud.ErrRange)

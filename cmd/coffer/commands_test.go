@@ -226,8 +226,13 @@ func FuzzParsePatterns(f *testing.F) {
 
 func TestSecretFiles(t *testing.T) {
 	for _, c := range []struct{ content, want string }{
-		{"secret", "secret"}, {"secret\n", "secret"}, {"secret\r\n", "secret"}, {"secret\n\n", "secret\n"},
-		{" spaces \n", " spaces "}, {"\xff\n", "\xff"}, {strings.Repeat("x", maxSecretFile), strings.Repeat("x", maxSecretFile)},
+		{"secret", "secret"},
+		{"secret\n", "secret"},
+		{"secret\r\n", "secret"},
+		{"secret\n\n", "secret\n"},
+		{" spaces \n", " spaces "},
+		{"\xff\n", "\xff"},
+		{strings.Repeat("x", maxSecretFile), strings.Repeat("x", maxSecretFile)},
 	} {
 		f := &fakeProfile{}
 		if r := runFake(t, f, "backup", "--password-file", secretFile(t, c.content)); r.status != exitDone || f.unlockSecret != c.want {
@@ -419,8 +424,10 @@ func TestPasswordCommands(t *testing.T) {
 }
 
 func TestVaultStatus(t *testing.T) {
-	f := &fakeProfile{vault: app.VaultStatus{Kind: "embedded", Computer: "ANN-LAPTOP", Sealer: "software", Tries: 10, Left: 7,
-		Log: []app.VaultEvent{{Kind: "wrong", Device: "EVE\x1b"}}}}
+	f := &fakeProfile{vault: app.VaultStatus{
+		Kind: "embedded", Computer: "ANN-LAPTOP", Sealer: "software", Tries: 10, Left: 7,
+		Log: []app.VaultEvent{{Kind: "wrong", Device: "EVE\x1b"}},
+	}}
 	r := runFake(t, f, "vault", "status")
 	if r.status != exitDone || !strings.Contains(r.out, "7 of 10 tries are left.") || !strings.Contains(r.out, `"EVE\x1b"`) {
 		t.Errorf("status %d: %s", r.status, r.out)

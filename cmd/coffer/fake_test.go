@@ -49,13 +49,16 @@ func (f *fakeProfile) Setup(_ context.Context, o app.SetupOptions) (app.SetupRes
 	f.setupOptions = o
 	return app.SetupResult{Key: f.key, Repository: "00ff", Notices: []app.Notice{{Code: app.NoticeSheetNotProven}}}, f.err
 }
+
 func (f *fakeProfile) Open(_ context.Context, o app.OpenOptions) (app.OpenResult, error) {
 	f.openOptions = o
 	return app.OpenResult{Repository: "00ff", Computer: "ANN\x1b-PC", MadeAt: time.Unix(1e9, 0)}, f.err
 }
+
 func (f *fakeProfile) InspectPlace(context.Context, string) (app.PlaceInfo, error) {
 	return app.PlaceInfo{}, f.err
 }
+
 func (f *fakeProfile) Unlock(_ context.Context, o app.UnlockOptions) error {
 	f.unlockOptions = o
 	o.Secret.Expose(func(b []byte) { f.unlockSecret = string(b) })
@@ -66,6 +69,7 @@ func (f *fakeProfile) Overview(context.Context) (app.Overview, error) { return f
 func (f *fakeProfile) WaysIn(context.Context, string, string) ([]app.WayIn, error) {
 	return f.overview.WaysIn, f.err
 }
+
 func (f *fakeProfile) Backup(_ context.Context, o app.BackupOptions) (app.BackupSummary, error) {
 	f.backupOptions = o
 	for _, p := range f.problems {
@@ -74,12 +78,15 @@ func (f *fakeProfile) Backup(_ context.Context, o app.BackupOptions) (app.Backup
 	o.Progress(app.Progress{Phase: app.PhaseReading, Files: 1, Current: "/home/ann/a"})
 	return f.backup, f.err
 }
+
 func (f *fakeProfile) Snapshots(context.Context) ([]app.SnapshotInfo, error) {
 	return f.snapshots, f.err
 }
+
 func (f *fakeProfile) Snapshot(context.Context, string) (app.SnapshotInfo, error) {
 	return app.SnapshotInfo{}, f.err
 }
+
 func (f *fakeProfile) List(_ context.Context, _, _ string, fn func(app.EntryInfo) error) error {
 	for _, e := range f.entries {
 		if err := fn(e); err != nil {
@@ -88,18 +95,22 @@ func (f *fakeProfile) List(_ context.Context, _, _ string, fn func(app.EntryInfo
 	}
 	return f.err
 }
+
 func (f *fakeProfile) Walk(ctx context.Context, ref, path string, fn func(app.EntryInfo) error) error {
 	return f.List(ctx, ref, path, fn)
 }
+
 func (f *fakeProfile) Find(ctx context.Context, _ string, fn func(app.SnapshotInfo, app.EntryInfo) error) error {
 	return f.List(ctx, "", "", func(e app.EntryInfo) error { return fn(app.SnapshotInfo{ID: "abcdef"}, e) })
 }
+
 func (f *fakeProfile) Cat(_ context.Context, _, _ string, w io.Writer) error {
 	if _, err := io.WriteString(w, f.content); err != nil {
 		return err
 	}
 	return f.err
 }
+
 func (f *fakeProfile) Diff(_ context.Context, _, _ string, fn func(app.Change) error) error {
 	for _, c := range f.changes {
 		if err := fn(c); err != nil {
@@ -108,21 +119,26 @@ func (f *fakeProfile) Diff(_ context.Context, _, _ string, fn func(app.Change) e
 	}
 	return f.err
 }
+
 func (f *fakeProfile) Restore(_ context.Context, o app.RestoreOptions) (app.Receipt, error) {
 	f.restoreOptions = o
 	return f.receipt, f.err
 }
+
 func (f *fakeProfile) Check(_ context.Context, o app.CheckOptions) (app.CheckReport, error) {
 	f.checkOptions = o
 	return f.report, f.err
 }
+
 func (f *fakeProfile) RecoveryLines(context.Context) ([8]app.RecoveryLine, error) {
 	return f.lines, f.err
 }
+
 func (f *fakeProfile) VerifyRecovery(_ context.Context, text []byte) error {
 	f.verified = string(text)
 	return f.err
 }
+
 func (f *fakeProfile) ReadSheetPDF(context.Context, io.Reader) (app.RootKey, error) {
 	return f.key, f.err
 }
@@ -139,9 +155,11 @@ func (f *fakeProfile) ChangePassword(_ context.Context, s app.Secret) error {
 	s.Expose(func(b []byte) { f.unlockSecret = string(b) })
 	return f.err
 }
+
 func (f *fakeProfile) PracticePassword(context.Context, app.Secret) (bool, error) {
 	return f.practice, f.err
 }
+
 func (f *fakeProfile) VaultStatus(context.Context) (app.VaultStatus, error) { return f.vault, f.err }
 
 // A ran is what a run of the program left behind.

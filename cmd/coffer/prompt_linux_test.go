@@ -105,8 +105,10 @@ func TestASecretIsNotShownWhileItIsTyped(t *testing.T) {
 
 // Where the key is kept nowhere it is asked for; tries are said before.
 func TestTriesAreSaidBeforeTheFirstOne(t *testing.T) {
-	f := &fakeProfile{overview: app.Overview{SetUp: true, Locked: true, KeptIn: app.KeepAsk,
-		WaysIn: []app.WayIn{{Kind: app.LockPassword, VaultHere: true, TriesLeft: 7}}}}
+	f := &fakeProfile{overview: app.Overview{
+		SetUp: true, Locked: true, KeptIn: app.KeepAsk,
+		WaysIn: []app.WayIn{{Kind: app.LockPassword, VaultHere: true, TriesLeft: 7}},
+	}}
 	status, seen := runOnTerminal(t, f, []string{"snapshots"},
 		"7 tries are left.", "", "Password:", "correct horse\n")
 	if status != exitDone || f.unlockSecret != "correct horse" || strings.Contains(seen, "horse") {

@@ -118,10 +118,16 @@ func TestArgon2idBounds(t *testing.T) {
 		threads      uint8
 		ok           bool
 	}{
-		{64 << 10, 3, 1, true}, {256 << 10, 3, 4, true}, {1 << 20, 16, 16, true},
-		{64<<10 - 1, 3, 4, false}, {1<<20 + 1, 3, 4, false},
-		{64 << 10, 2, 4, false}, {64 << 10, 17, 4, false},
-		{64 << 10, 3, 0, false}, {64 << 10, 3, 17, false}, {0, 0, 0, false},
+		{64 << 10, 3, 1, true},
+		{256 << 10, 3, 4, true},
+		{1 << 20, 16, 16, true},
+		{64<<10 - 1, 3, 4, false},
+		{1<<20 + 1, 3, 4, false},
+		{64 << 10, 2, 4, false},
+		{64 << 10, 17, 4, false},
+		{64 << 10, 3, 0, false},
+		{64 << 10, 3, 17, false},
+		{0, 0, 0, false},
 	} {
 		ksf, err := Argon2id(c.memory, c.time, c.threads)
 		if (err == nil) != c.ok || (ksf != nil) != c.ok || err != nil && !errors.Is(err, ErrKSF) {
@@ -157,8 +163,10 @@ func TestBinding(t *testing.T) {
 		{"server's idea of itself", cfg, with(func(c *Config) { c.ServerIdentity = other }), right, ErrServerAuth},
 		{"info", with(func(c *Config) { c.Info = other }), cfg, right, ErrEnvelope},
 		{"no info", with(func(c *Config) { c.Info = nil }), cfg, right, ErrEnvelope},
-		{"info moved into the password", with(func(c *Config) { c.Info = nil }), cfg,
-			concat(cfg.Info, right), ErrEnvelope},
+		{
+			"info moved into the password", with(func(c *Config) { c.Info = nil }), cfg,
+			concat(cfg.Info, right), ErrEnvelope,
+		},
 		{"server key", with(func(c *Config) { c.ServerPublicKey = otherKey }), cfg, right, ErrServerAuth},
 		{"the same", with(func(c *Config) { c.ServerPublicKey = w.key.Public() }), cfg, right, nil},
 	} {

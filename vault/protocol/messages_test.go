@@ -139,8 +139,13 @@ func TestCostIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, bad := range []Cost{
-		{}, {MinMemoryKiB - 1, MinTime, MinThreads}, {MinMemoryKiB, MinTime - 1, MinThreads}, {MinMemoryKiB, MinTime, MinThreads - 1},
-		{MaxMemoryKiB + 1, MinTime, MinThreads}, {MinMemoryKiB, MaxTime + 1, MinThreads}, {MinMemoryKiB, MinTime, MaxThreads + 1},
+		{},
+		{MinMemoryKiB - 1, MinTime, MinThreads},
+		{MinMemoryKiB, MinTime - 1, MinThreads},
+		{MinMemoryKiB, MinTime, MinThreads - 1},
+		{MaxMemoryKiB + 1, MinTime, MinThreads},
+		{MinMemoryKiB, MaxTime + 1, MinThreads},
+		{MinMemoryKiB, MinTime, MaxThreads + 1},
 	} {
 		if err := bad.Check(); !errors.Is(err, ErrWeakKDF) {
 			t.Errorf("%+v: %v", bad, err)

@@ -341,8 +341,10 @@ func TestAClockPutRightLengthensNoWait(t *testing.T) {
 	if _, v = decide(s, ask{What: askAttempt, Generation: 1}, testWaits, testNow+60_000); v.Err != nil {
 		t.Fatalf("after the wait: %v", v.Err)
 	}
-	last := tally{State: protocol.StateLastCall, Limit: 1, Count: 1, Charged: ahead, Current: 1,
-		Open: []open{{Generation: 1, Deadline: ahead + 60_000}}}
+	last := tally{
+		State: protocol.StateLastCall, Limit: 1, Count: 1, Charged: ahead, Current: 1,
+		Open: []open{{Generation: 1, Deadline: ahead + 60_000}},
+	}
 	last, _ = decide(last, ask{What: askStatus}, testWaits, testNow)
 	if last, _ = decide(last, ask{What: askStatus}, testWaits, testNow+60_000); last.State != protocol.StateDestroyed {
 		t.Fatalf("last try after its deadline: %v", last.State)
