@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"strings"
+	"time"
 )
 
 // An Object is what a place says about one object.
@@ -80,6 +81,49 @@ type Stater interface {
 // A Capacitor is a Driver of a place that knows its size.
 type Capacitor interface {
 	Capacity(ctx context.Context) (Capacity, error)
+}
+
+// A Confirmer is a Driver of a place that is filled from this computer later, by
+// another program: a synced folder. Without it, what Put stored has left.
+type Confirmer interface {
+	// Confirm reports whether the object has left this computer.
+	Confirm(ctx context.Context, name string) (Whereabouts, error)
+}
+
+// Whereabouts is where an object is known to be.
+type Whereabouts string
+
+// The whereabouts.
+const (
+	WhereUnknown Whereabouts = "unknown" // nobody here can say
+	WhereHere    Whereabouts = "here"    // on this computer, and not yet anywhere else
+	WhereThere   Whereabouts = "there"   // at the service
+)
+
+// A Locker is a Driver of a place that can keep objects from everybody, the
+// user and Coffer included, until a date.
+type Locker interface {
+	// Retain locks an object that exists until then, at least. A date can only be
+	// moved away. ErrUnsupported where the place does not lock after all.
+	Retain(ctx context.Context, name string, until time.Time) error
+}
+
+// A Maintainer is a Driver of a place where things can pile up that no listing
+// shows: duplicates, halves of uploads. Maintain tidies them and returns how many.
+// It deletes nothing that anybody could still need, and may be called at any time.
+type Maintainer interface {
+	Maintain(ctx context.Context) (tidied int, err error)
+}
+
+// A Describer is a Driver that can say whose place it is.
+type Describer interface {
+	Describe(ctx context.Context) (Description, error)
+}
+
+// A Description is for people: an account, a server, and what it said of itself.
+type Description struct {
+	Account string // "ann@example.org", or ""
+	Server  string // "OpenSSH_9.2", "Apache", or ""
 }
 
 // Capacity is the room of a place in bytes; -1 where it is not limited or not

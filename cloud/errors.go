@@ -28,6 +28,10 @@ var (
 	ErrOffline = errors.New("cloud: place cannot be reached")
 	// ErrNoPlace: the place does not exist, or is not a folder.
 	ErrNoPlace = errors.New("cloud: no such place")
+	// ErrIdentity: who answers is not the place that is known: another host key, a
+	// certificate that nobody vouches for. Nothing secret was sent. See
+	// [IdentityError].
+	ErrIdentity = errors.New("cloud: not the place that is known")
 	// ErrLimit: the place asks us to slow down. See [LimitError].
 	ErrLimit = errors.New("cloud: asked to slow down")
 	// ErrChecksum: bytes are not those that the name or the source promised.
@@ -47,6 +51,32 @@ func (e *LimitError) Error() string {
 
 // Is makes errors.Is(err, ErrLimit) true.
 func (e *LimitError) Is(target error) bool { return target == ErrLimit }
+
+// What an [IdentityError] is about.
+const (
+	HostKey     = "host-key"    // of SSH
+	Certificate = "certificate" // of TLS
+)
+
+// An IdentityError is an [ErrIdentity] that says what was expected and what came.
+type IdentityError struct {
+	Kind    string // HostKey or Certificate
+	Host    string // host, or host:port
+	Known   string // what was expected, such as "SHA256:..."; "": this host was never met
+	Offered string // what came: a fingerprint to be shown to the user, or "" where there is none
+	Reason  string // of a certificate: why it is refused, one clause; or ""
+}
+
+func (e *IdentityError) Error() string {
+	text := ErrIdentity.Error() + ": " + e.Kind + " of " + e.Host
+	if e.Reason != "" {
+		text += ": " + e.Reason
+	}
+	return text
+}
+
+// Is makes errors.Is(err, ErrIdentity) true.
+func (e *IdentityError) Is(target error) bool { return target == ErrIdentity }
 
 // Final marks err as not worth another try, whatever its class. A driver uses
 // it where waiting cannot help: a disk that was pulled out is [ErrOffline], but
@@ -68,7 +98,7 @@ func (e *finalError) Unwrap() error { return e.err }
 func settled() []error {
 	return []error{
 		ErrNotFound, ErrExists, ErrRange, ErrTooLarge, ErrFull, ErrAuth, ErrDenied,
-		ErrReadOnly, ErrNoPlace, ErrUnsupported, errInvalid, errClosed,
+		ErrReadOnly, ErrNoPlace, ErrIdentity, ErrUnsupported, errInvalid, errClosed,
 	}
 }
 
