@@ -7,6 +7,8 @@ import (
 	"path"
 
 	"golang.org/x/oauth2"
+
+	"coffer/cloud"
 )
 
 const (
@@ -49,12 +51,12 @@ func NewClient(id, clientSecret string) ClientConfig {
 
 // ParseClient reads the JSON that Google's console gives for a desktop client,
 // {"installed": {"client_id": ...}}; its auth_uri and token_uri are honoured.
-// Anything else is [ErrClient]: a web client, a service account, addresses that
+// Anything else is [cloud.ErrClient]: a web client, a service account, addresses that
 // are not https (http on this computer is taken, for tests and stand-ins).
 func ParseClient(data []byte) (ClientConfig, error) {
 	c, err := parseClient(data)
 	if err != nil {
-		return ClientConfig{}, fmt.Errorf("%w: %w", ErrClient, err)
+		return ClientConfig{}, fmt.Errorf("%w: %w", cloud.ErrClient, err)
 	}
 	return c, nil
 }

@@ -81,7 +81,7 @@ type Driver struct {
 // account, and finds the folder or makes it.
 func New(c Config) (*Driver, error) {
 	if err := c.Client.check(); err != nil {
-		return nil, fmt.Errorf("open drive: %w: %w", ErrClient, err)
+		return nil, fmt.Errorf("open drive: %w: %w", cloud.ErrClient, err)
 	}
 	if c.Folder == "" {
 		c.Folder = DefaultFolder
@@ -152,7 +152,7 @@ func (d *Driver) about(ctx context.Context, fields googleapi.Field) (*driveapi.A
 	return about, nil
 }
 
-// Account asks who is signed in, and refuses the wrong one with [ErrAccount].
+// Account asks who is signed in, and refuses the wrong one with [cloud.ErrAccount].
 func (d *Driver) Account(ctx context.Context) (Account, error) {
 	if err := d.entering.acquire(ctx); err != nil {
 		return Account{}, err
@@ -162,6 +162,15 @@ func (d *Driver) Account(ctx context.Context) (Account, error) {
 		return Account{}, err
 	}
 	return d.account, nil
+}
+
+// Describe implements [cloud.Describer]: the account's address.
+func (d *Driver) Describe(ctx context.Context) (cloud.Description, error) {
+	account, err := d.Account(ctx)
+	if err != nil {
+		return cloud.Description{}, err
+	}
+	return cloud.Description{Account: account.Email}, nil
 }
 
 // identify learns the account, once, and holds it against the one that the
@@ -179,7 +188,7 @@ func (d *Driver) identify(ctx context.Context) error {
 		return err
 	}
 	if known := d.journal.loadPlace(); known.Account != "" && known.Account != actual.ID {
-		return ErrAccount // a new sign-in, for a place of another account
+		return cloud.ErrAccount // a new sign-in, for a place of another account
 	}
 	d.account = actual
 	return nil

@@ -16,23 +16,6 @@ import (
 	"coffer/cloud"
 )
 
-// Situations that only Drive knows. Each is also one of the classes of package
-// cloud, for those who do not care which service it is.
-var (
-	// ErrTrashed: the user, or somebody, put the folder into Drive's trash. The
-	// backups are still there, for 30 days: see [Driver.Restore].
-	ErrTrashed = fmt.Errorf("drive: the folder is in the trash: %w", cloud.ErrNoPlace)
-	// ErrAccount: signed in, but as somebody else than the backups belong to.
-	ErrAccount = fmt.Errorf("drive: signed in to another account: %w", cloud.ErrDenied)
-	// ErrScope: the user did not tick the box that lets us keep files.
-	ErrScope = fmt.Errorf("drive: access to files was not granted: %w", cloud.ErrDenied)
-	// ErrRefused: the user pressed Cancel on Google's page.
-	ErrRefused = fmt.Errorf("drive: sign-in was refused: %w", cloud.ErrAuth)
-	// ErrClient: this is not the JSON of a desktop client, or Google does not
-	// know the client any more.
-	ErrClient = fmt.Errorf("drive: client is not usable: %w", cloud.ErrDenied)
-)
-
 // An answer is a refusal of Drive. It holds no text of the server: that may
 // repeat what we sent, and what we sent may be secret.
 type answer struct {
@@ -52,7 +35,11 @@ func (a *answer) Error() string {
 // session is as good as a password.
 func classify(err error) error {
 	var addressed *url.Error
+	host := ""
 	for errors.As(err, &addressed) {
+		if u, bad := url.Parse(addressed.URL); bad == nil {
+			host = u.Host
+		}
 		err = addressed.Err
 	}
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
@@ -67,7 +54,10 @@ func classify(err error) error {
 		return refused(refusal)
 	}
 	if untrusted(err) {
-		return &classed{cloud.Final(fmt.Errorf("%w: %w", cloud.ErrOffline, err))}
+		return &classed{&cloud.IdentityError{Kind: cloud.Certificate, Host: host}}
+	}
+	if errors.Is(err, cloud.ErrOffline) || errors.Is(err, cloud.ErrIdentity) {
+		return &classed{err} // by the transport, which knows more
 	}
 	return &classed{fmt.Errorf("%w: %w", cloud.ErrOffline, err)}
 }
@@ -78,8 +68,8 @@ type classed struct{ err error }
 func (c *classed) Error() string { return c.err.Error() }
 func (c *classed) Unwrap() error { return c.err }
 
-// untrusted reports that the other side is not who it should be. Waiting does
-// not make a wrong certificate right.
+// untrusted reports that the other side is not who it should be, by the word of a
+// plain transport. Waiting does not make a wrong certificate right.
 func untrusted(err error) bool {
 	var authority x509.UnknownAuthorityError
 	var host x509.HostnameError

@@ -11,21 +11,27 @@ import (
 	"coffer/cloud"
 )
 
-// A Report is what [Driver.Maintain] found and did.
+// A Report is what [Driver.Tidy] found and did.
 type Report struct {
 	Deleted int // files that were the same as an object, name and bytes
 	Moved   int // files that lay in another folder of the place
 	Unequal int // files that have an object's name and other bytes; they are left alone
 }
 
-// Maintain tidies up after devices that did the same thing at the same moment:
+// Maintain implements [cloud.Maintainer]: see [Driver.Tidy].
+func (d *Driver) Maintain(ctx context.Context) (int, error) {
+	report, err := d.Tidy(ctx)
+	return report.Deleted + report.Moved, err
+}
+
+// Tidy tidies up after devices that did the same thing at the same moment:
 // of files with one name and the same bytes it deletes all but the object, and
 // files of a second folder it moves into the first. Folders stay, even empty
 // ones: deleting a folder deletes what a late listing does not show in it.
 //
 // Two devices may do it at once: the file that all of them would choose is
 // deleted by none.
-func (d *Driver) Maintain(ctx context.Context) (Report, error) {
+func (d *Driver) Tidy(ctx context.Context) (Report, error) {
 	d.index.stale()
 	if _, err := d.relist(ctx, "", func(cloud.Object, error) bool { return true }); err != nil {
 		return Report{}, fmt.Errorf("list files: %w", err)

@@ -26,7 +26,7 @@ func TestParseClient(t *testing.T) {
 		t.Fatalf("revoke at %s, %v", u, err)
 	}
 	for i := range len(goodClient) {
-		if _, err := ParseClient([]byte(goodClient[:i])); !errors.Is(err, ErrClient) {
+		if _, err := ParseClient([]byte(goodClient[:i])); !errors.Is(err, cloud.ErrClient) {
 			t.Fatalf("the first %d bytes: %v", i, err)
 		}
 	}
@@ -51,7 +51,7 @@ func TestParseClient(t *testing.T) {
 		if text == goodClient {
 			t.Fatalf("%s changes nothing", change[0])
 		}
-		if _, err := ParseClient([]byte(text)); !errors.Is(err, ErrClient) || strings.Contains(err.Error(), "GOCSPX") {
+		if _, err := ParseClient([]byte(text)); !errors.Is(err, cloud.ErrClient) || strings.Contains(err.Error(), "GOCSPX") {
 			t.Errorf("%s -> %s: %v", change[0], change[1], err)
 		}
 	}
@@ -67,7 +67,7 @@ func FuzzParseClient(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := ParseClient(data)
 		if err != nil {
-			if c.ID != "" || !errors.Is(err, ErrClient) {
+			if c.ID != "" || !errors.Is(err, cloud.ErrClient) {
 				t.Fatalf("%+v with %v", c, err)
 			}
 			return

@@ -40,7 +40,7 @@ func (d *Driver) find(ctx context.Context) (*place, error) {
 		return nil, fmt.Errorf("look for the folder: %w", err)
 	}
 	p, err := choose(folders)
-	if errors.Is(err, cloud.ErrNoPlace) && !errors.Is(err, ErrTrashed) && d.create {
+	if errors.Is(err, cloud.ErrNoPlace) && !errors.Is(err, cloud.ErrTrashed) && d.create {
 		p, err = d.makeFolder(ctx)
 	}
 	if err != nil {
@@ -67,7 +67,7 @@ func choose(folders []*driveapi.File) (*place, error) {
 		}
 	}
 	if len(p.all) == 0 {
-		return nil, &classed{ErrTrashed}
+		return nil, &classed{cloud.ErrTrashed}
 	}
 	p.home = p.all[0]
 	return &p, nil

@@ -134,7 +134,7 @@ func (d *Driver) accept(ctx context.Context, f *driveapi.File, name string, src 
 	if f.Trashed { // as are all files of a folder that is; the journal stays, for after Restore
 		d.index.stale()
 		d.setPlace(nil) // so that no more is sent into the trash
-		return &classed{ErrTrashed}
+		return &classed{cloud.ErrTrashed}
 	}
 	e, ok := entryOf(f)
 	if !ok || e.name != name {

@@ -19,8 +19,8 @@ import (
 
 const (
 	childVar   = "COFFER_DRIVE_CHILD" // the endpoint: this process is the one that is killed
-	killedSize = 26<<20 + 5
-	killChunk  = 1 << 20
+	killedSize = 13<<20 + 5
+	killChunk  = 512 << 10
 )
 
 // TestChildThatUploads is the program that TestTenKills kills.
@@ -50,6 +50,7 @@ func TestChildThatUploads(t *testing.T) {
 // TestTenKills: a program is killed ten times in one upload, in the middle of a
 // chunk that is on its way, and goes on at the byte.
 func TestTenKills(t *testing.T) {
+	t.Parallel()
 	f := drivetest.New(t)
 	state := t.TempDir()
 	var mu sync.Mutex
@@ -119,6 +120,7 @@ func writeFile(t *testing.T, path string, data []byte) {
 // TestDroppedAtEveryStep: a driver is lost at every request of an upload, before
 // it was done and after, and a new one goes on from the journal.
 func TestDroppedAtEveryStep(t *testing.T) {
+	t.Parallel()
 	seal := func(b []byte) ([]byte, error) {
 		out := append([]byte("sealed"), b...)
 		for i := range out {

@@ -21,12 +21,9 @@ import (
 // signInFor is how long the user may take.
 const signInFor = 5 * time.Minute
 
-// ErrTimeout: nobody finished the sign-in in the browser.
-var ErrTimeout = fmt.Errorf("drive: sign-in took too long: %w", cloud.ErrAuth)
-
 // SignInOptions tune a sign-in. The zero value is right for Google.
 type SignInOptions struct {
-	// Account, if not zero, is the only one that will do; others are [ErrAccount].
+	// Account, if not zero, is the only one that will do; others are [cloud.ErrAccount].
 	Account Account
 	// Endpoint and Transport are those of [Config].
 	Endpoint  string
@@ -40,7 +37,7 @@ type SignInOptions struct {
 // SignIn lets the user sign in with the browser of this computer, and returns
 // what is to be kept. open shows an address to the user; it is called once, and
 // the address may also be shown to be copied. It waits for
-// the user as long as o says ([ErrTimeout]), or until ctx is done.
+// the user as long as o says ([cloud.ErrTimeout]), or until ctx is done.
 //
 // The browser's answer comes to a port of this computer that is open for this
 // alone (RFC 8252, section 7.3); what does not carry the secret of this very
@@ -48,12 +45,12 @@ type SignInOptions struct {
 // nothing without the verifier that never left this process (RFC 7636).
 func SignIn(ctx context.Context, client ClientConfig, open func(url string) error, o SignInOptions) (Token, error) {
 	if err := client.check(); err != nil {
-		return Token{}, fmt.Errorf("sign in: %w: %w", ErrClient, err)
+		return Token{}, fmt.Errorf("sign in: %w: %w", cloud.ErrClient, err)
 	}
 	if o.Timeout <= 0 {
 		o.Timeout = signInFor
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, o.Timeout, ErrTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, o.Timeout, cloud.ErrTimeout)
 	defer cancel()
 	fresh, err := authorize(ctx, client, open, o)
 	if err != nil {
@@ -64,7 +61,7 @@ func SignIn(ctx context.Context, client ClientConfig, open func(url string) erro
 		return Token{}, fmt.Errorf("sign in: %w", plain(ctx, err))
 	}
 	if o.Account.ID != "" && o.Account.ID != account.ID {
-		return Token{}, fmt.Errorf("sign in: %w", ErrAccount)
+		return Token{}, fmt.Errorf("sign in: %w", cloud.ErrAccount)
 	}
 	return NewToken(fresh.RefreshToken, account), nil
 }
@@ -117,7 +114,7 @@ func exchange(ctx context.Context, config *oauth2.Config, code, verifier string,
 	// The user may untick the box. If the answer does not say what was granted,
 	// all of it was (RFC 6749, section 5.1).
 	if granted, ok := fresh.Extra("scope").(string); ok && !slices.Contains(strings.Fields(granted), Scope) {
-		return nil, ErrScope
+		return nil, cloud.ErrScope
 	}
 	if !printable(fresh.RefreshToken, maxToken) {
 		return nil, &classed{fmt.Errorf("%w: no refresh token came", cloud.ErrAuth)}
@@ -171,9 +168,9 @@ func (w *waiter) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 func replyOf(code, refusal string) reply {
 	switch {
 	case refusal == "access_denied":
-		return reply{err: ErrRefused}
+		return reply{err: cloud.ErrRefused}
 	case refusal != "":
-		return reply{err: &classed{fmt.Errorf("%w: %w", ErrClient, &answer{status: http.StatusFound, reason: word(refusal)})}}
+		return reply{err: &classed{fmt.Errorf("%w: %w", cloud.ErrClient, &answer{status: http.StatusFound, reason: word(refusal)})}}
 	case !printable(code, maxToken):
 		return reply{err: &classed{fmt.Errorf("%w: a code that is none", cloud.ErrAuth)}}
 	}

@@ -107,13 +107,13 @@ func TestSignInFails(t *testing.T) {
 		open    func(*testing.T, *drivetest.Fake) func(string) error
 		class   error
 	}{
-		"Refused": {nil, func(t *testing.T, _ *drivetest.Fake) func(string) error { return answer(t, "error=access_denied") }, drive.ErrRefused},
+		"Refused": {nil, func(t *testing.T, _ *drivetest.Fake) func(string) error { return answer(t, "error=access_denied") }, cloud.ErrRefused},
 		"Client": {nil, func(t *testing.T, _ *drivetest.Fake) func(string) error {
 			return answer(t, "error=unauthorized_client")
-		}, drive.ErrClient},
+		}, cloud.ErrClient},
 		"Code":    {nil, func(t *testing.T, _ *drivetest.Fake) func(string) error { return answer(t, "code=forged") }, cloud.ErrAuth},
-		"Scope":   {func(f *drivetest.Fake, _ *drive.SignInOptions) { f.Scope = "openid email" }, agree, drive.ErrScope},
-		"Account": {func(_ *drivetest.Fake, o *drive.SignInOptions) { o.Account = drive.Account(drivetest.Bob()) }, agree, drive.ErrAccount},
+		"Scope":   {func(f *drivetest.Fake, _ *drive.SignInOptions) { f.Scope = "openid email" }, agree, cloud.ErrScope},
+		"Account": {func(_ *drivetest.Fake, o *drive.SignInOptions) { o.Account = drive.Account(drivetest.Bob()) }, agree, cloud.ErrAccount},
 		"Browser": {nil, func(*testing.T, *drivetest.Fake) func(string) error { return func(string) error { return noBrowser } }, noBrowser},
 		"TokenLost": {func(f *drivetest.Fake, _ *drive.SignInOptions) {
 			f.Plan(drivetest.Fault{Op: drivetest.Token, Kind: drivetest.Lost})
@@ -148,7 +148,7 @@ func TestSignInEnds(t *testing.T) {
 	o.Timeout = time.Millisecond
 	var address string
 	_, err = drive.SignIn(t.Context(), client, func(a string) error { address = a; return nil }, o)
-	wantIs(t, "nobody came", err, drive.ErrTimeout, cloud.ErrAuth)
+	wantIs(t, "nobody came", err, cloud.ErrTimeout, cloud.ErrAuth)
 	back, err := f.Consent(address)
 	if err != nil {
 		t.Fatal(err)

@@ -170,7 +170,7 @@ func (s *signer) belongs(ctx context.Context, actual Account) error {
 		return nil
 	}
 	if kept.Account.ID != actual.ID {
-		return ErrAccount
+		return cloud.ErrAccount
 	}
 	return nil
 }
@@ -195,7 +195,7 @@ func tokenError(err error) error {
 	case a.reason == "invalid_grant":
 		return fmt.Errorf("%w: %w", cloud.ErrAuth, a)
 	case a.reason == "invalid_client", a.reason == "unauthorized_client", a.reason == "deleted_client", a.reason == "disabled_client":
-		return fmt.Errorf("%w: %w", ErrClient, a)
+		return fmt.Errorf("%w: %w", cloud.ErrClient, a)
 	case a.status == http.StatusTooManyRequests:
 		return fmt.Errorf("%w: %w", limited(refusal.Response.Header), a)
 	case a.status >= 500 || a.status == http.StatusRequestTimeout || a.status < 400:

@@ -90,6 +90,19 @@ func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
+// CloseIdleConnections is what http.Client looks for.
+func (b bounded) CloseIdleConnections() { closeIdle(b.next) }
+
+// CloseIdleConnections is what http.Client looks for.
+func (t *signed) CloseIdleConnections() { closeIdle(t.next) }
+
+// closeIdle leaves Go's own transport alone: others use it too.
+func closeIdle(t http.RoundTripper) {
+	if c, ok := t.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
 // errLong is the end of an answer that is too long.
 var errLong = errors.New("drive: answer too long")
 

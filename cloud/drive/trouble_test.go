@@ -151,16 +151,16 @@ func TestTrashedFolder(t *testing.T) {
 
 	two := content(2, 300<<10)
 	name := cloud.Name("pack", two)
-	wantIs(t, "put under way", d.Put(t.Context(), name, cloud.Bytes(two)), drive.ErrTrashed, cloud.ErrNoPlace)
+	wantIs(t, "put under way", d.Put(t.Context(), name, cloud.Bytes(two)), cloud.ErrTrashed, cloud.ErrNoPlace)
 	sent := f.Counts()[drivetest.Session]
-	wantIs(t, "put once more", d.Put(t.Context(), cloud.Name("pack", content(3, 300<<10)), cloud.Bytes(content(3, 300<<10))), drive.ErrTrashed)
+	wantIs(t, "put once more", d.Put(t.Context(), cloud.Name("pack", content(3, 300<<10)), cloud.Bytes(content(3, 300<<10))), cloud.ErrTrashed)
 	if f.Counts()[drivetest.Session] != sent {
 		t.Fatal("more was sent into the trash")
 	}
 	wantData(t, d, one, content(1, 100)) // what is known can be read
 	fresh := mustOpen(t, c)
-	wantIs(t, "the next run", fresh.Put(t.Context(), name, cloud.Bytes(two)), drive.ErrTrashed)
-	wantIs(t, "list", listOnce(t, mustOpen(t, c)), drive.ErrTrashed)
+	wantIs(t, "the next run", fresh.Put(t.Context(), name, cloud.Bytes(two)), cloud.ErrTrashed)
+	wantIs(t, "list", listOnce(t, mustOpen(t, c)), cloud.ErrTrashed)
 	if got := f.Counts()[drivetest.Create]; got != 1 {
 		t.Fatalf("%d folders were made: a new one would hide the backups in the trash", got)
 	}
@@ -294,9 +294,9 @@ func TestOtherAccount(t *testing.T) {
 	for _, known := range []drive.Account{kept.Account, {}} { // by the sign-in, or by the place
 		c.Tokens = &keptTokens{token: drive.NewToken(bob, known)}
 		d := mustOpen(t, c)
-		wantIs(t, "list as Bob", listOnce(t, d), drive.ErrAccount, cloud.ErrDenied)
+		wantIs(t, "list as Bob", listOnce(t, d), cloud.ErrAccount, cloud.ErrDenied)
 		_, err := d.Account(t.Context())
-		wantIs(t, "account", err, drive.ErrAccount)
+		wantIs(t, "account", err, cloud.ErrAccount)
 	}
 	if len(f.Named(drive.DefaultFolder)) != 1 {
 		t.Fatal("Bob has a folder now")
@@ -358,7 +358,7 @@ func TestDuplicates(t *testing.T) {
 		t.Fatalf("listed %v", found)
 	}
 	wantData(t, fresh, name, data)
-	report, err := fresh.Maintain(t.Context())
+	report, err := fresh.Tidy(t.Context())
 	if err != nil || report != (drive.Report{Deleted: 2, Unequal: 1}) {
 		t.Fatalf("maintain: %+v, %v", report, err)
 	}
@@ -457,6 +457,7 @@ func TestAbusive(t *testing.T) {
 // TestSecretsStayInside: no error, and nothing that is printed of our values,
 // has a token, the client's secret or the address of a session.
 func TestSecretsStayInside(t *testing.T) {
+	t.Parallel()
 	f := drivetest.New(t)
 	c := config(t, f)
 	c.State = t.TempDir()

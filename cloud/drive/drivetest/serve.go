@@ -1,15 +1,20 @@
 package drivetest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
+
+// maxBody is how long a request may be.
+const maxBody = 64 << 20
 
 // A result is an answer that is ready.
 type result struct {
@@ -65,8 +70,9 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if before != nil {
 		before(in.op, n)
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, 64<<20))
-	in.body, in.cut = body, err != nil
+	body := bytes.NewBuffer(make([]byte, 0, 1+bytes.MinRead+min(max(0, r.ContentLength), maxBody)))
+	_, err := body.ReadFrom(io.LimitReader(r.Body, maxBody))
+	in.body, in.cut = body.Bytes(), err != nil
 	res := f.answer(in)
 	if in.fault.Kind == Hang {
 		<-r.Context().Done()
@@ -291,7 +297,7 @@ func (r *recorder) Header() http.Header { return r.header }
 func (r *recorder) WriteHeader(status int) { r.status = status }
 
 func (r *recorder) Write(p []byte) (int, error) {
-	r.data = append(r.data, p...)
+	r.data = append(slices.Grow(r.data, len(p)), p...)
 	return len(p), nil
 }
 

@@ -95,7 +95,7 @@ func (f *Fake) openSession(in *incoming) result {
 		return refusal(http.StatusForbidden, "storageQuotaExceeded")
 	}
 	id := f.name("session-" + Mark)
-	f.sessions[id] = &session{file: x, size: size, in: in}
+	f.sessions[id] = &session{file: x, size: size, in: in, kept: make([]byte, 0, max(0, min(size, maxBody)))}
 	address := *in.URL
 	address.Scheme, address.Host = "http", in.Host
 	query := address.Query()
