@@ -13,7 +13,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"coffer/cloud"
 	"coffer/crypto"
 )
 
@@ -66,10 +65,6 @@ type Keyring interface {
 	Delete(ctx context.Context, account string) error
 }
 
-// OpenPlace turns a destination as people write it into a driver, and into the canonical
-// text of it that may be stored. With create, the folder itself (never its parents) is made.
-type OpenPlace func(ctx context.Context, dest string, create bool) (driver cloud.Driver, canonical string, err error)
-
 // A Config is everything that an App takes from outside, read once in main.
 type Config struct {
 	Home       string              // profile folder: settings.json, state/, cache/; made 0700
@@ -78,7 +73,7 @@ type Config struct {
 	UserHome   string              // the user's own folder, for Documents, Pictures, ...
 	Version    string              // of this program
 	Keyring    Keyring             // nil: this computer has none
-	OpenPlace  OpenPlace           // required
+	Places     Connector           // required
 	Log        *slog.Logger        // nil: nothing is logged
 	Memory     int64               // bytes that a backup may use; 0: 256 MiB
 	VaultTries int                 // tries of an embedded vault that is made now; 0: 10
@@ -109,19 +104,21 @@ var (
 	ErrProfileNewer = errors.New("app: the profile was written by a newer Coffer")
 )
 
-// An App is one profile of Coffer: its settings, its key, its place. It is safe for
+// An App is one profile of Coffer: its settings, its key, its places. It is safe for
 // concurrent use; what changes the profile takes a lock that other processes see too.
 type App struct {
 	cfg Config
 
 	mu   sync.Mutex
 	root RootKey // guarded by mu; found or unlocked, for this App's life; zero: look where it is kept
+
+	reach reach
 }
 
 // New checks cfg and makes the profile folder. It takes no lock: reading is free.
 func New(cfg Config) (*App, error) {
-	if cfg.Home == "" || cfg.OpenPlace == nil {
-		return nil, errors.New("app: Config needs Home and OpenPlace")
+	if cfg.Home == "" || cfg.Places == nil {
+		return nil, errors.New("app: Config needs Home and Places")
 	}
 	home, err := filepath.Abs(cfg.Home)
 	if err != nil {

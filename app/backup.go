@@ -20,6 +20,8 @@ type BackupOptions struct {
 	Gate     *Gate    // nil: cannot be paused
 	Progress ProgressFunc
 	Problem  func(Problem) // one at a time
+	Place    string        // id or text of one place; "": all of the profile's
+	Anyway   bool          // also where the network costs by the byte
 
 	hooks backupHooks
 }
@@ -84,7 +86,15 @@ func (a *App) Backup(ctx context.Context, o BackupOptions) (BackupSummary, error
 }
 
 func (b *backup) run(ctx context.Context) (err error) {
-	if b.session, err = b.app.openSession(ctx); err != nil {
+	profile, err := b.app.profile()
+	if err != nil {
+		return err
+	}
+	places, err := profile.placesFor(b.options.Place)
+	if err != nil {
+		return err
+	}
+	if b.session, err = b.app.openSessionAt(ctx, places[0]); err != nil {
 		return err
 	}
 	defer b.session.close()
@@ -95,7 +105,7 @@ func (b *backup) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if b.journal, err = openJournal(ctx, b.app.stateDir(), timeOf(b.started), b.app.cfg.Log); err != nil {
+	if b.journal, err = openJournal(ctx, b.app.placeDir(b.session.store.entry.ID), timeOf(b.started), b.app.cfg.Log); err != nil {
 		return err
 	}
 	defer b.journal.close()
@@ -226,7 +236,7 @@ func (b *backup) store(ctx context.Context) error {
 	b.summary.NewBytes, b.summary.StoredBytes = b.meter.newBytes.Load(), b.writer.Stored()
 	device := &b.session.device
 	device.know(snapshot)
-	return b.app.storeDevice(b.session.keys.Repository(), *device)
+	return b.app.storeDevice(b.session.store.entry.ID, *device)
 }
 
 // pipeline runs the stages until all have ended and returns the root folder. The

@@ -52,7 +52,7 @@ func (a *App) Check(ctx context.Context, o CheckOptions) (report CheckReport, er
 			percent = min(o.Percent, 100)
 		}
 	}
-	found, err := repo.Check(ctx, s.store, s.keys, repo.CheckOptions{
+	found, err := repo.Check(ctx, s.store.Store, s.keys, repo.CheckOptions{
 		Percent: percent,
 		Wait:    o.Gate.Wait,
 		Progress: func(p repo.CheckProgress) {

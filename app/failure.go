@@ -23,76 +23,106 @@ type Code string
 
 // The codes.
 const (
-	CodeCanceled         Code = "canceled"
-	CodeUsage            Code = "usage"
-	CodeNotSetUp         Code = "not-set-up"
-	CodeAlreadySetUp     Code = "already-set-up"
-	CodeProfileBusy      Code = "profile-busy"
-	CodeLocked           Code = "locked"
-	CodeNoKeyring        Code = "no-keyring"
-	CodeKeyringWaiting   Code = "keyring-waiting"
-	CodePasswordShort    Code = "password-too-short"
-	CodePasswordCommon   Code = "password-common"
-	CodePasswordWeak     Code = "password-weak"
-	CodePasswordBad      Code = "password-characters"
-	CodePassphraseWeak   Code = "passphrase-weak"
-	CodeWrongPassword    Code = "wrong-password"
-	CodeLastTry          Code = "last-try"
-	CodeWait             Code = "wait"
-	CodeKeyDestroyed     Code = "key-destroyed"
-	CodeRecordFrozen     Code = "record-frozen"
-	CodeWrongPassphrase  Code = "wrong-passphrase"
-	CodeRecoveryLine     Code = "recovery-line"
-	CodeRecoveryShort    Code = "recovery-short"
-	CodeRecoveryLong     Code = "recovery-long"
-	CodeRecoveryDigit    Code = "recovery-digit"
-	CodeWrongKey         Code = "wrong-key"
-	CodeKeyOfOther       Code = "key-of-other"
-	CodeNoSuchWay        Code = "no-such-way" // this backup has no password, or no passphrase
-	CodeVaultElsewhere   Code = "vault-elsewhere"
-	CodeVaultOffline     Code = "vault-offline"
-	CodeVaultIdentity    Code = "vault-identity"
-	CodeVaultBusy        Code = "vault-busy"
-	CodeVaultTrouble     Code = "vault-trouble"
-	CodeOutcomeUnknown   Code = "outcome-unknown"
-	CodePlaceMissing     Code = "place-missing"
-	CodePlaceNotFolder   Code = "place-not-folder"
-	CodePlaceOffline     Code = "place-offline"
-	CodePlaceDenied      Code = "place-denied"
-	CodePlaceReadOnly    Code = "place-read-only"
-	CodePlaceFull        Code = "place-full"
-	CodePlaceForeign     Code = "place-foreign"
-	CodePlaceTaken       Code = "place-taken"
-	CodePlaceOther       Code = "place-other"
-	CodePlaceInSource    Code = "place-inside-source"
-	CodePlaceUnsupported Code = "place-unsupported" // scheme: a kind of place that this version cannot use
-	CodePlaceMany        Code = "place-many"        // the place holds several backups: say which
-	CodeFormatNewer      Code = "format-newer"
-	CodeObjectDamaged    Code = "object-damaged"
-	CodeObjectMissing    Code = "object-missing"
-	CodeDamaged          Code = "repository-damaged"
-	CodeRollback         Code = "rollback"
-	CodeSourceMissing    Code = "source-missing"
-	CodeSourceUnreadable Code = "source-unreadable"
-	CodeNoSources        Code = "no-sources"
-	CodeNoSnapshot       Code = "no-snapshot"
-	CodeAmbiguous        Code = "ambiguous-snapshot"
-	CodeNoPath           Code = "no-path"
-	CodeTargetInSource   Code = "target-in-source"
-	CodeTargetNotEmpty   Code = "target-not-empty"
-	CodeTargetFull       Code = "target-full"
-	CodeTargetDenied     Code = "target-denied"
-	CodeTargetNotFolder  Code = "target-not-folder"
-	CodeDisk             Code = "disk-trouble"
-	CodeInternal         Code = "internal"
+	CodeCanceled           Code = "canceled"
+	CodeUsage              Code = "usage"
+	CodeNotSetUp           Code = "not-set-up"
+	CodeAlreadySetUp       Code = "already-set-up"
+	CodeProfileBusy        Code = "profile-busy"
+	CodeLocked             Code = "locked"
+	CodeNoKeyring          Code = "no-keyring"
+	CodeKeyringWaiting     Code = "keyring-waiting"
+	CodePasswordShort      Code = "password-too-short"
+	CodePasswordCommon     Code = "password-common"
+	CodePasswordWeak       Code = "password-weak"
+	CodePasswordBad        Code = "password-characters"
+	CodePassphraseWeak     Code = "passphrase-weak"
+	CodeWrongPassword      Code = "wrong-password"
+	CodeLastTry            Code = "last-try"
+	CodeWait               Code = "wait"
+	CodeKeyDestroyed       Code = "key-destroyed"
+	CodeRecordFrozen       Code = "record-frozen"
+	CodeWrongPassphrase    Code = "wrong-passphrase"
+	CodeRecoveryLine       Code = "recovery-line"
+	CodeRecoveryShort      Code = "recovery-short"
+	CodeRecoveryLong       Code = "recovery-long"
+	CodeRecoveryDigit      Code = "recovery-digit"
+	CodeWrongKey           Code = "wrong-key"
+	CodeKeyOfOther         Code = "key-of-other"
+	CodeNoSuchWay          Code = "no-such-way" // this backup has no password, or no passphrase
+	CodeVaultElsewhere     Code = "vault-elsewhere"
+	CodeVaultOffline       Code = "vault-offline"
+	CodeVaultIdentity      Code = "vault-identity"
+	CodeVaultBusy          Code = "vault-busy"
+	CodeVaultTrouble       Code = "vault-trouble"
+	CodeOutcomeUnknown     Code = "outcome-unknown"
+	CodePlaceMissing       Code = "place-missing"
+	CodePlaceNotFolder     Code = "place-not-folder"
+	CodePlaceOffline       Code = "place-offline"
+	CodePlaceDenied        Code = "place-denied"
+	CodePlaceReadOnly      Code = "place-read-only"
+	CodePlaceFull          Code = "place-full"
+	CodePlaceForeign       Code = "place-foreign"
+	CodePlaceTaken         Code = "place-taken"
+	CodePlaceOther         Code = "place-other"
+	CodePlaceInSource      Code = "place-inside-source"
+	CodePlaceUnsupported   Code = "place-unsupported"    // scheme: a kind of place that this version cannot use
+	CodePlaceMany          Code = "place-many"           // the place holds several backups: say which
+	CodePlaceSignIn        Code = "place-sign-in"        // place, account: the sign-in has ended
+	CodePlaceAccount       Code = "place-account"        // place, account: signed in to another account
+	CodePlacePermission    Code = "place-permission"     // the box that lets us keep files was not ticked
+	CodePlaceClient        Code = "place-client"         // the registration of the program is not usable
+	CodeSignInRefused      Code = "sign-in-refused"      // the user pressed Cancel in the browser
+	CodeSignInTimeout      Code = "sign-in-timeout"      // nobody finished in the browser
+	CodePlaceTrashed       Code = "place-trashed"        // place: its folder is in the trash of the service
+	CodePlaceLimit         Code = "place-limit"          // place, until: nothing goes before then
+	CodePlaceHostKey       Code = "place-host-key"       // place, host, known, offered: the key of the server has changed
+	CodePlaceNewHost       Code = "place-new-host"       // place, host, offered: a server that was never met
+	CodePlaceCertificate   Code = "place-certificate"    // place, host, reason, offered
+	CodePlaceClock         Code = "place-clock"          // place: the clocks differ too much
+	CodePlaceArchived      Code = "place-archived"       // place: objects have to be thawed first
+	CodePlaceNoLock        Code = "place-no-lock"        // place: objects cannot be locked there
+	CodePlaceWaiting       Code = "place-waiting"        // place: another program has to download objects first
+	CodePlaceNoICloud      Code = "place-no-icloud"      // no folder of iCloud on this computer
+	CodePlaceNoProgram     Code = "place-no-program"     // place: the program that reaches it is not installed
+	CodePlaceNoRemote      Code = "place-no-remote"      // place: that program does not know the remote
+	CodePlaceUseDrive      Code = "place-use-drive"      // Google Drive has a kind of its own
+	CodePlaceKeyPassphrase Code = "place-key-passphrase" // place: the private key is locked
+	CodePlaceSecret        Code = "place-secret-missing" // place: its password or key is not on this computer
+	CodePlaceAddress       Code = "place-address"        // place: the text names no place of its kind
+	CodePlacePlain         Code = "place-plain"          // place: passwords would travel unencrypted
+	CodePlaceLast          Code = "place-last"           // the only place cannot be removed
+	CodePlaceUnknown       Code = "place-unknown"        // place: the profile has no such place
+	CodePlaceKnown         Code = "place-known"          // place: it is one of the profile's already
+	CodeMetered            Code = "metered"              // the network costs by the byte
+	CodeProxy              Code = "proxy"                // the proxy refused
+	CodeFormatNewer        Code = "format-newer"
+	CodeObjectDamaged      Code = "object-damaged"
+	CodeObjectMissing      Code = "object-missing"
+	CodeDamaged            Code = "repository-damaged"
+	CodeRollback           Code = "rollback"
+	CodeSourceMissing      Code = "source-missing"
+	CodeSourceUnreadable   Code = "source-unreadable"
+	CodeNoSources          Code = "no-sources"
+	CodeNoSnapshot         Code = "no-snapshot"
+	CodeAmbiguous          Code = "ambiguous-snapshot"
+	CodeNoPath             Code = "no-path"
+	CodeTargetInSource     Code = "target-in-source"
+	CodeTargetInPlace      Code = "target-in-place" // path
+	CodeTargetNotEmpty     Code = "target-not-empty"
+	CodeTargetFull         Code = "target-full"
+	CodeTargetDenied       Code = "target-denied"
+	CodeTargetNotFolder    Code = "target-not-folder"
+	CodeDisk               Code = "disk-trouble"
+	CodeInternal           Code = "internal"
 )
 
 // A Failure is an error as the user meets it.
 type Failure struct {
 	Code Code
 	// Args fill the holes of the sentence: tries (left), until and made (RFC 3339), line
-	// (1 to 8), path, place, object, computer, scheme, snapshot. Never a secret; any of them
-	// may hold any text, so whoever shows them makes them safe.
+	// (1 to 8), path, place, account, host, known, offered (fingerprints), reason, object,
+	// computer, scheme, snapshot. Never a secret; any of them may hold any text, so whoever
+	// shows them makes them safe.
 	Args map[string]string
 }
 
@@ -112,6 +142,7 @@ var causes = []struct {
 	{ErrProfileBusy, CodeProfileBusy},
 	{ErrProfileNewer, CodeFormatNewer},
 	{ErrKeyringWaiting, CodeKeyringWaiting},
+	{ErrPlaceSecret, CodePlaceSecret},
 	{ErrLocked, CodeLocked}, // whatever the reason: the key file may be damaged, too
 	{ErrProfileDamaged, CodeDisk},
 	{ErrNoKeyring, CodeNoKeyring},
@@ -166,6 +197,10 @@ var causes = []struct {
 	{ErrPlaceMany, CodePlaceMany},
 	{ErrPlaceOther, CodePlaceOther},
 	{ErrPlaceForeign, CodePlaceForeign},
+	{ErrPlaceLast, CodePlaceLast},
+	{ErrPlaceUnknown, CodePlaceUnknown},
+	{ErrPlaceKnown, CodePlaceKnown},
+	{ErrMetered, CodeMetered},
 	{ErrSourceMissing, CodeSourceMissing},
 	{ErrSourceUnreadable, CodeSourceUnreadable},
 	{ErrNoSources, CodeNoSources},
@@ -178,15 +213,35 @@ var causes = []struct {
 	{ErrNotFile, CodeUsage},
 	{ErrPattern, CodeUsage},
 	{ErrTargetInSource, CodeTargetInSource},
+	{ErrTargetInPlace, CodeTargetInPlace},
 	{ErrTargetNotEmpty, CodeTargetNotEmpty},
 	{ErrTargetDenied, CodeTargetDenied},
 	{ErrDamaged, CodeDamaged},
 
 	// The place, before the objects in it: a pack that cannot be read because the disk
 	// was pulled out is not a damaged pack.
+	{cloud.ErrIdentity, CodePlaceHostKey}, // which of the three: see identity
+	{cloud.ErrAccount, CodePlaceAccount},
+	{cloud.ErrScope, CodePlacePermission},
+	{cloud.ErrRefused, CodeSignInRefused},
+	{cloud.ErrTimeout, CodeSignInTimeout},
+	{cloud.ErrClient, CodePlaceClient},
+	{cloud.ErrPassphrase, CodePlaceKeyPassphrase},
+	{cloud.ErrClock, CodePlaceClock},
+	{cloud.ErrArchived, CodePlaceArchived},
+	{cloud.ErrPlain, CodePlacePlain},
+	{cloud.ErrNoLock, CodePlaceNoLock},
+	{cloud.ErrWaiting, CodePlaceWaiting},
+	{cloud.ErrProxy, CodeProxy},
+	{cloud.ErrTrashed, CodePlaceTrashed}, // before ErrOffline: a place that was there and is gone is that, too
+	{cloud.ErrNoProgram, CodePlaceNoProgram},
+	{cloud.ErrNoRemote, CodePlaceNoRemote},
+	{cloud.ErrAddress, CodePlaceAddress},
+	{cloud.ErrNoSync, CodePlaceNoICloud},
+	{cloud.ErrUseDrive, CodePlaceUseDrive},
 	{cloud.ErrOffline, CodePlaceOffline},
-	{cloud.ErrLimit, CodePlaceOffline},
-	{cloud.ErrAuth, CodePlaceDenied},
+	{cloud.ErrLimit, CodePlaceOffline}, // or place-limit: see limit
+	{cloud.ErrAuth, CodePlaceSignIn},
 	{cloud.ErrDenied, CodePlaceDenied},
 	{cloud.ErrReadOnly, CodePlaceReadOnly},
 	{cloud.ErrFull, CodePlaceFull},
@@ -252,6 +307,8 @@ func Explain(err error) Failure {
 	}
 	f.attempt(err)
 	f.recovery(err)
+	f.identity(err)
+	f.limit(err)
 	f.names(err)
 	return f
 }
@@ -298,11 +355,47 @@ func (f *Failure) recovery(err error) {
 	}
 }
 
+// identity tells a server that was never met from one that changed, and both from a
+// certificate that nobody vouches for.
+func (f *Failure) identity(err error) {
+	var i *cloud.IdentityError
+	if f.Code != CodePlaceHostKey || !errors.As(err, &i) {
+		return
+	}
+	for name, value := range map[string]string{"host": i.Host, "known": i.Known, "offered": i.Offered, "reason": i.Reason} {
+		if value != "" {
+			f.Args[name] = value
+		}
+	}
+	switch {
+	case i.Kind == cloud.Certificate:
+		f.Code = CodePlaceCertificate
+	case i.Known == "":
+		f.Code = CodePlaceNewHost
+	}
+}
+
+// soon is how long a place may ask to wait before that is a situation of its own: a daily
+// limit.
+const soon = 15 * time.Minute
+
+// limit tells a place that is busy from one that takes nothing before tomorrow.
+func (f *Failure) limit(err error) {
+	var l *cloud.LimitError
+	if errors.As(err, &l) && f.Code == CodePlaceOffline && time.Until(l.Until) > soon {
+		f.Code = CodePlaceLimit
+		f.Args["until"] = l.Until.Format(time.RFC3339)
+	}
+}
+
 // names adds what the typed errors on the way name.
 func (f *Failure) names(err error) {
 	var place *PlaceError
 	if errors.As(err, &place) {
 		f.Args["place"] = place.Place
+		if place.Account != "" {
+			f.Args["account"] = place.Account
+		}
 	}
 	var src *SourceError
 	if errors.As(err, &src) {

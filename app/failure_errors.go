@@ -12,6 +12,8 @@ var (
 	ErrNoPath = errors.New("app: no such path in the snapshot")
 	// ErrTargetInSource: a restore would write into what is backed up. See [PathError].
 	ErrTargetInSource = errors.New("app: the target lies inside a source")
+	// ErrTargetInPlace: a restore would write into a place. See [PathError].
+	ErrTargetInPlace = errors.New("app: the target lies inside a place")
 	// ErrTargetNotEmpty: files are there and no policy says what happens to them. See
 	// [PathError].
 	ErrTargetNotEmpty = errors.New("app: the target is not empty")

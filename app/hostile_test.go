@@ -45,9 +45,9 @@ func TestHostileSnapshotsStayInTheTarget(t *testing.T) {
 // storeHostile stores a snapshot with one entry of a name that no writer takes.
 func storeHostile(t *testing.T, w *apptest.World, key app.RootKey, name string, kind repo.Type) {
 	t.Helper()
-	driver, _, err := w.OpenPlace(t.Context(), w.Place, false)
+	opened, err := w.Open(t.Context(), app.PlaceRequest{Dest: w.Place})
 	must(t, err)
-	store := cloud.New(driver, cloud.Options{})
+	store := cloud.New(opened.Driver, cloud.Options{})
 	defer store.Close()
 	keys := key.Derive()
 	defer keys.Wipe()

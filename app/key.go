@@ -85,7 +85,7 @@ func (a *App) wrongKey(ctx context.Context, p Profile, root RootKey) error {
 		return ErrWrongKey
 	}
 	defer store.Close()
-	heads, err := readHeads(ctx, store)
+	heads, err := readHeads(ctx, store.Store)
 	if err != nil {
 		return ErrWrongKey
 	}

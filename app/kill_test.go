@@ -2,7 +2,6 @@ package app_test
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -41,9 +40,7 @@ func TestChildBackup(t *testing.T) {
 	if home == "" {
 		t.Skip("the other tests start it")
 	}
-	a, err := app.New(app.Config{Home: home, Computer: "ANN-LAPTOP", OpenPlace: func(ctx context.Context, dest string, create bool) (cloud.Driver, string, error) {
-		return openSmall(ctx, dest)
-	}})
+	a, err := app.New(app.Config{Home: home, Computer: "ANN-LAPTOP", Places: &apptest.World{Driver: small}})
 	must(t, err)
 	o := app.BackupAt(app.BackupOptions{}, time.Now().Add(time.Minute), func(path string) {
 		fmt.Printf("read %q\n", path)
@@ -54,11 +51,6 @@ func TestChildBackup(t *testing.T) {
 	_, peak, _ := strings.Cut(string(status), "VmHWM:")
 	fmt.Printf("done %d %d %s\n", s.Files, s.Unreadable, strings.Fields(peak + " 0")[0])
 	must(t, err)
-}
-
-func openSmall(ctx context.Context, dest string) (cloud.Driver, string, error) {
-	w := apptest.World{Driver: small}
-	return w.OpenPlace(ctx, dest, false)
 }
 
 // A child is a backup in a process of its own.
@@ -170,12 +162,7 @@ func TestRunAfterAKillGoesOn(t *testing.T) {
 				must(t, os.Remove(filepath.Join(w.Place, name)))
 			}
 		}
-		_ = os.Remove(filepath.Join(c.Home, "state", "journal"))
-		entries, err := filepath.Glob(filepath.Join(c.Home, "state", "device-*"))
-		must(t, err)
-		for _, e := range entries {
-			must(t, os.Remove(e))
-		}
+		must(t, os.RemoveAll(filepath.Join(c.Home, "state", "places")))
 		first := startBackup(t, c)
 		first.until(1200 * part / 100)
 		first.kill(t)

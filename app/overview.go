@@ -55,6 +55,9 @@ const (
 	AttentionUnreadable   AttentionCode = "files-not-read" // count, of the last backup
 	AttentionPractice     AttentionCode = "practice"       // days since the last time, or since it was set
 	AttentionKeyInFile    AttentionCode = "key-in-file"    // path
+	AttentionPlaceLate    AttentionCode = "place-late"     // place, days without a backup there; of several places
+	AttentionPlaceTrouble AttentionCode = "place-trouble"  // place, code, and the args of that failure; of several places
+	AttentionSpace        AttentionCode = "space"          // place, days until it is full
 )
 
 const (
@@ -108,7 +111,7 @@ type homeFacts struct {
 func (f homeFacts) overview() Overview {
 	p := f.profile
 	o := Overview{
-		SetUp: true, Place: p.Dest, PlaceFree: -1, StoredBytes: -1, Sources: p.Sources,
+		SetUp: true, Place: p.firstDest(), PlaceFree: -1, StoredBytes: -1, Sources: p.Sources,
 		KeptIn: p.KeptIn, Repository: p.Repository, WaysIn: f.waysIn(),
 	}
 	for _, run := range f.runs {

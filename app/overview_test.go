@@ -20,7 +20,7 @@ func ago(d time.Duration) time.Time { return testNow.Add(-d) }
 
 func testProfile() Profile {
 	return Profile{
-		Repository: strings.Repeat("a", 32), Dest: "/place", SetUpAt: ago(day), KeptIn: KeepKeyring,
+		Repository: strings.Repeat("a", 32), Places: []placeEntry{{ID: "0a1b2c3d", Dest: "/place", Kind: kindFolder, Dir: "/place"}}, SetUpAt: ago(day), KeptIn: KeepKeyring,
 		Lock: LockPassword, LockSetAt: ago(day), VaultComputer: "ANN-LAPTOP", VaultTries: 10,
 		SheetProvenAt: ago(day), Settings: Settings{Sources: []string{"/home/ann"}},
 	}
@@ -127,16 +127,21 @@ func TestWhatHomeSays(t *testing.T) {
 
 func newTestApp(t *testing.T) *App {
 	t.Helper()
-	a, err := New(Config{Home: t.TempDir(), OpenPlace: noPlace})
+	a, err := New(Config{Home: t.TempDir(), Places: noPlaces{}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return a
 }
 
-func noPlace(context.Context, string, bool) (cloud.Driver, string, error) {
-	return nil, "", cloud.ErrNoPlace
+// noPlaces reaches nothing.
+type noPlaces struct{ Connector }
+
+func (noPlaces) Open(context.Context, PlaceRequest) (OpenedPlace, error) {
+	return OpenedPlace{}, cloud.ErrNoPlace
 }
+
+func (noPlaces) Network(NetworkSettings) error { return nil }
 
 func TestHistoryIsBoundedAndSurvivesDamage(t *testing.T) {
 	a := newTestApp(t)

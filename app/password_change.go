@@ -42,7 +42,7 @@ func (a *App) ChangePassword(ctx context.Context, newPassword Secret) error {
 		return err
 	}
 	defer store.Close()
-	c := change{app: a, store: store, root: root, keys: root.Derive(), secret: newPassword}
+	c := change{app: a, store: store.Store, root: root, keys: root.Derive(), secret: newPassword}
 	defer c.keys.Wipe()
 	if err := c.findHead(ctx, p); err != nil {
 		return fmt.Errorf("change password: %w", err)

@@ -18,13 +18,16 @@ import (
 
 // PlaceInfo is what can be seen of a place without a key.
 type PlaceInfo struct {
-	Kind        string // "folder"
+	Kind        string // scheme of the [PlaceKind]
 	Dest        string // canonical
 	Exists      bool
-	Writable    bool
+	Writable    bool  // as far as can be seen without writing
 	Free, Total int64 // bytes; -1 not known
 	Backups     []BackupInfo
-	Foreign     int // files there that are not Coffer's, counted to 10,000
+	Foreign     int       // files there that are not Coffer's, counted to 10,000
+	Account     string    // "ann@example.org", or ""
+	Server      string    // what the server says of itself, or ""
+	Promises    []Promise // what the place can and cannot keep, as far as its kind tells
 }
 
 // BackupInfo is what a place says about one backup. Nothing of it is verified: the place
@@ -73,9 +76,8 @@ const (
 // InspectPlace looks at a place without changing it. A place that does not exist is no
 // error: Exists is false, and Setup can make it.
 func (a *App) InspectPlace(ctx context.Context, dest string) (PlaceInfo, error) {
-	info := PlaceInfo{Kind: "folder", Free: -1, Total: -1}
-	store, canonical, err := a.openDest(ctx, dest, false)
-	info.Dest = canonical
+	store, err := a.openDest(ctx, dest, false)
+	info := PlaceInfo{Kind: store.entry.Kind, Dest: store.entry.Dest, Free: -1, Total: -1}
 	if errors.Is(err, cloud.ErrNoPlace) {
 		return info, nil
 	}
@@ -83,33 +85,38 @@ func (a *App) InspectPlace(ctx context.Context, dest string) (PlaceInfo, error) 
 		return info, fmt.Errorf("inspect place: %w", err)
 	}
 	defer store.Close()
+	if err := a.inspect(ctx, store, &info); err != nil {
+		return info, fmt.Errorf("inspect place: %w", atPlace(info.Dest, err))
+	}
+	return info, nil
+}
+
+func (a *App) inspect(ctx context.Context, store *placeStore, info *PlaceInfo) error {
 	info.Exists = true
 	if room, err := store.Capacity(ctx); err == nil {
 		info.Free, info.Total = room.Free, room.Total
 	}
-	if dir, ok := placeFolder(canonical); ok {
+	info.Writable = true
+	if dir := store.entry.Dir; dir != "" {
 		info.Writable, info.Foreign = takesFiles(dir), countForeign(dir)
 	}
-	found, err := readHeads(ctx, store)
+	found, err := readHeads(ctx, store.Store)
 	if err != nil {
-		return info, fmt.Errorf("inspect place: %w", atPlace(canonical, err))
+		return err
 	}
-	info.Backups, err = a.backupsIn(ctx, store, found)
-	if err != nil {
-		return info, fmt.Errorf("inspect place: %w", err)
-	}
-	return info, nil
+	info.Backups, err = a.backupsIn(ctx, store.Store, found)
+	return err
 }
 
 // WaysIn returns the ways into one backup of a place, and asks the vault how many tries
 // are left, which charges nothing. repository may be "" when the place holds only one.
 func (a *App) WaysIn(ctx context.Context, dest, repository string) ([]WayIn, error) {
-	store, _, err := a.openDest(ctx, dest, false)
+	store, err := a.openDest(ctx, dest, false)
 	if err != nil {
 		return nil, fmt.Errorf("find ways in: %w", err)
 	}
 	defer store.Close()
-	found, err := readHeads(ctx, store)
+	found, err := readHeads(ctx, store.Store)
 	if err != nil {
 		return nil, fmt.Errorf("find ways in: %w", err)
 	}
@@ -176,44 +183,6 @@ func (a *App) backupsIn(ctx context.Context, store *cloud.Store, found placeHead
 		list = append(list, info)
 	}
 	return list, nil
-}
-
-// openDest opens a place by its text.
-func (a *App) openDest(ctx context.Context, dest string, create bool) (*cloud.Store, string, error) {
-	driver, canonical, err := a.cfg.OpenPlace(ctx, dest, create)
-	if err != nil && canonical == "" {
-		canonical = dest
-	}
-	if err != nil {
-		return nil, canonical, atPlace(canonical, err)
-	}
-	return cloud.New(driver, cloud.Options{Log: a.cfg.Log}), canonical, nil
-}
-
-// openPlace opens the place of this profile and makes sure that the profile's backup is in
-// it. An empty folder where a disk used to be mounted, or somebody else's disk, must not
-// take a backup. ErrNotSetUp, ErrPlaceForeign, ErrPlaceOther; a place that is gone is
-// cloud.ErrOffline, because it was there.
-func (a *App) openPlace(ctx context.Context) (*cloud.Store, Profile, error) {
-	p, err := a.profile()
-	if err != nil {
-		return nil, Profile{}, err
-	}
-	store, _, err := a.openDest(ctx, p.Dest, false)
-	if errors.Is(err, cloud.ErrNoPlace) {
-		err = atPlace(p.Dest, fmt.Errorf("%w: it is not there now: %w", cloud.ErrOffline, err))
-	}
-	if err != nil {
-		return nil, p, err
-	}
-	found, err := readHeads(ctx, store)
-	if err == nil {
-		err = found.mustHold(p.Repository)
-	}
-	if err != nil {
-		return nil, p, errors.Join(atPlace(p.Dest, fmt.Errorf("open place: %w", err)), store.Close())
-	}
-	return store, p, nil
 }
 
 // placeHeads is what a place says about the backups in it.
@@ -296,11 +265,6 @@ func (p placeHeads) wrongKey(root RootKey) error {
 		return &KeyOfOtherError{Computer: head.Computer, MadeAt: unixTime(head.MadeAt)}
 	}
 	return ErrWrongKey
-}
-
-// placeFolder returns the path of a place that is a folder of this computer.
-func placeFolder(canonical string) (string, bool) {
-	return canonical, filepath.IsAbs(canonical)
 }
 
 // takesFiles makes a file and removes it: permission bits do not say what a network mount,

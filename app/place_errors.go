@@ -20,6 +20,16 @@ var (
 	ErrPlaceMany = errors.New("app: the place holds several backups")
 	// ErrPlaceOther: the place holds another backup than this profile's.
 	ErrPlaceOther = errors.New("app: the place holds another backup")
+	// ErrPlaceLast: the only place of a profile cannot be removed.
+	ErrPlaceLast = errors.New("app: the only place")
+	// ErrPlaceUnknown: the profile has no such place. See [PlaceError].
+	ErrPlaceUnknown = errors.New("app: the profile has no such place")
+	// ErrPlaceKnown: the place is one of the profile's already.
+	ErrPlaceKnown = errors.New("app: the place is one of the profile's already")
+	// ErrPlaceSecret: what opens the place (a password, a key) is not on this computer.
+	ErrPlaceSecret = errors.New("app: the secret of the place is not on this computer")
+	// ErrMetered: the network costs by the byte, and the settings say to wait.
+	ErrMetered = errors.New("app: the network is metered")
 	// ErrNoSuchWay: the backup has no password, or no passphrase.
 	ErrNoSuchWay = errors.New("app: this backup has no such way in")
 	// ErrVaultElsewhere: the vault of the password is on another computer. See
@@ -63,8 +73,9 @@ func (e *KeyOfOtherError) Is(target error) bool { return target == ErrKeyOfOther
 
 // A PlaceError names the place where something went wrong.
 type PlaceError struct {
-	Place string // canonical, or as it was typed
-	Err   error
+	Place   string // canonical, or as it was typed
+	Account string // or ""
+	Err     error
 }
 
 func (e *PlaceError) Error() string { return "at the place: " + e.Err.Error() }

@@ -19,11 +19,11 @@ import (
 // A Profile is what this computer knows of its backup: settings.json, without any secret.
 // The zero Profile is that of a computer where nothing is set up.
 type Profile struct {
-	Repository string    // 32 hex digits; "" before setup
-	Dest       string    // canonical
-	SetUpAt    time.Time // on this computer
-	KeptIn     KeepKey   // KeepKeyring, KeepFile or KeepAsk
-	Lock       LockKind  // the way in that was chosen; the 64 digits are always another
+	Repository string       // 32 hex digits; "" before setup
+	Places     []placeEntry // at least one after setup, in the order in which they were added
+	SetUpAt    time.Time    // on this computer
+	KeptIn     KeepKey      // KeepKeyring, KeepFile or KeepAsk
+	Lock       LockKind     // the way in that was chosen; the 64 digits are always another
 
 	LockSetAt     time.Time // when password or passphrase were last set, as far as known here
 	VaultComputer string    // of a password: where its vault is
@@ -36,35 +36,66 @@ type Profile struct {
 	Settings
 }
 
+// A placeEntry is a place as settings.json keeps it: no secret, see keptSecrets.
+type placeEntry struct {
+	ID      string // 8 hex digits
+	Dest    string // canonical
+	Kind    string
+	Dir     string // where it is a folder of this computer
+	Options map[string]string
+	AddedAt time.Time
+}
+
 const (
-	profileVersion = 1
+	profileVersion = 2
 	profileFile    = "settings.json"
+
+	// What a profile may hold at most of what has no natural limit.
+	maxPlaces      = 64
+	maxOptions     = 32
+	maxOptionBytes = 4 << 10
 
 	// maxProfile bounds what is read: 10,000 patterns of 100 bytes are a megabyte.
 	maxProfile = 4 << 20
 )
 
-// profileJSON is settings.json, version 1. Times are RFC 3339, absent when zero.
+// profileJSON is settings.json, version 2. Times are RFC 3339, absent when zero. Version 1
+// had one place, "destination".
 type profileJSON struct {
-	Version         int       `json:"version"`
-	Repository      string    `json:"repository,omitempty"`
-	Dest            rawText   `json:"destination,omitempty"`
-	SetUpAt         time.Time `json:"set_up_at,omitzero"`
-	KeptIn          KeepKey   `json:"key_kept_in,omitempty"`
-	Lock            LockKind  `json:"lock,omitempty"`
-	LockSetAt       time.Time `json:"lock_set_at,omitzero"`
-	VaultComputer   string    `json:"vault_computer,omitempty"`
-	VaultTries      int       `json:"vault_tries,omitempty"`
-	SheetProvenAt   time.Time `json:"sheet_proven_at,omitzero"`
-	PracticedAt     time.Time `json:"practiced_at,omitzero"`
-	PracticeSnoozed time.Time `json:"practice_snoozed_until,omitzero"`
-	Sources         []rawText `json:"sources,omitempty"`
-	Exclude         []rawText `json:"exclude,omitempty"`
-	Language        string    `json:"language,omitempty"`
-	Theme           string    `json:"theme,omitempty"`
-	TextScale       float64   `json:"text_scale,omitempty"`
-	MemoryMiB       int       `json:"memory_mib,omitempty"`
-	Paper           string    `json:"paper,omitempty"`
+	Version         int         `json:"version"`
+	Repository      string      `json:"repository,omitempty"`
+	Dest            rawText     `json:"destination,omitempty"`
+	Places          []placeJSON `json:"places,omitempty"`
+	SetUpAt         time.Time   `json:"set_up_at,omitzero"`
+	KeptIn          KeepKey     `json:"key_kept_in,omitempty"`
+	Lock            LockKind    `json:"lock,omitempty"`
+	LockSetAt       time.Time   `json:"lock_set_at,omitzero"`
+	VaultComputer   string      `json:"vault_computer,omitempty"`
+	VaultTries      int         `json:"vault_tries,omitempty"`
+	SheetProvenAt   time.Time   `json:"sheet_proven_at,omitzero"`
+	PracticedAt     time.Time   `json:"practiced_at,omitzero"`
+	PracticeSnoozed time.Time   `json:"practice_snoozed_until,omitzero"`
+	Sources         []rawText   `json:"sources,omitempty"`
+	Exclude         []rawText   `json:"exclude,omitempty"`
+	Language        string      `json:"language,omitempty"`
+	Theme           string      `json:"theme,omitempty"`
+	TextScale       float64     `json:"text_scale,omitempty"`
+	MemoryMiB       int         `json:"memory_mib,omitempty"`
+	Paper           string      `json:"paper,omitempty"`
+	UploadLimit     int64       `json:"upload_limit,omitempty"`
+	DownloadLimit   int64       `json:"download_limit,omitempty"`
+	Proxy           string      `json:"proxy,omitempty"`
+	CAFile          rawText     `json:"ca_file,omitempty"`
+	Metered         string      `json:"metered,omitempty"`
+}
+
+type placeJSON struct {
+	ID      string             `json:"id"`
+	Dest    rawText            `json:"destination"`
+	Kind    string             `json:"kind"`
+	Dir     rawText            `json:"folder,omitempty"`
+	Options map[string]rawText `json:"options,omitempty"`
+	AddedAt time.Time          `json:"added_at,omitzero"`
 }
 
 // rawText is a path: any bytes. JSON has only Unicode, so that a name in another encoding
@@ -125,12 +156,14 @@ func plainTexts(list []rawText) []string {
 
 func encodeProfile(p Profile) ([]byte, error) {
 	data, err := json.MarshalIndent(profileJSON{
-		Version: profileVersion, Repository: p.Repository, Dest: rawText(p.Dest), SetUpAt: p.SetUpAt,
+		Version: profileVersion, Repository: p.Repository, Places: placesJSON(p.Places), SetUpAt: p.SetUpAt,
 		KeptIn: p.KeptIn, Lock: p.Lock, LockSetAt: p.LockSetAt,
 		VaultComputer: p.VaultComputer, VaultTries: p.VaultTries,
 		SheetProvenAt: p.SheetProvenAt, PracticedAt: p.PracticedAt, PracticeSnoozed: p.PracticeSnoozed,
 		Sources: rawTexts(p.Sources), Exclude: rawTexts(p.Exclude), Language: p.Language, Theme: p.Theme,
 		TextScale: p.TextScale, MemoryMiB: p.MemoryMiB, Paper: p.Paper,
+		UploadLimit: p.UploadLimit, DownloadLimit: p.DownloadLimit, Proxy: p.Proxy,
+		CAFile: rawText(p.CAFile), Metered: p.Metered,
 	}, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("encode settings: %w", err)
@@ -159,28 +192,31 @@ func parseProfile(data []byte) (Profile, error) {
 	if _, err := dec.Token(); err != io.EOF {
 		return Profile{}, fmt.Errorf("%w: more than one value", ErrProfileDamaged)
 	}
+	places, err := j.places()
+	if err != nil {
+		return Profile{}, fmt.Errorf("%w: %w", ErrProfileDamaged, err)
+	}
 	p := Profile{
-		Repository: j.Repository, Dest: string(j.Dest), SetUpAt: j.SetUpAt, KeptIn: j.KeptIn,
+		Repository: j.Repository, Places: places, SetUpAt: j.SetUpAt, KeptIn: j.KeptIn,
 		Lock: j.Lock, LockSetAt: j.LockSetAt, VaultComputer: j.VaultComputer, VaultTries: j.VaultTries,
 		SheetProvenAt: j.SheetProvenAt, PracticedAt: j.PracticedAt, PracticeSnoozed: j.PracticeSnoozed,
 		Settings: Settings{
 			Sources: plainTexts(j.Sources), Exclude: plainTexts(j.Exclude), Language: j.Language,
 			Theme: j.Theme, TextScale: j.TextScale, MemoryMiB: j.MemoryMiB, Paper: j.Paper,
+			UploadLimit: j.UploadLimit, DownloadLimit: j.DownloadLimit, Proxy: j.Proxy,
+			CAFile: string(j.CAFile), Metered: j.Metered,
 		},
 	}
-	if err := p.check(j.Version); err != nil {
+	if err := p.check(); err != nil {
 		return Profile{}, fmt.Errorf("%w: %w", ErrProfileDamaged, err)
 	}
 	return p, nil
 }
 
 // check refuses what this program would never have written.
-func (p Profile) check(version int) error {
-	if version != profileVersion {
-		return errors.New("no version")
-	}
+func (p Profile) check() error {
 	if p.Repository == "" {
-		if p.Dest != "" || p.KeptIn != "" || p.Lock != "" {
+		if len(p.Places) > 0 || p.KeptIn != "" || p.Lock != "" {
 			return errors.New("a place or a key without a repository")
 		}
 		return p.Settings.check()
@@ -188,8 +224,8 @@ func (p Profile) check(version int) error {
 	if !isHex(p.Repository, 32) {
 		return errors.New("the repository is not 32 digits")
 	}
-	if p.Dest == "" {
-		return errors.New("no destination")
+	if err := checkPlaces(p.Places); err != nil {
+		return err
 	}
 	switch p.KeptIn {
 	case KeepKeyring, KeepFile, KeepAsk:

@@ -14,13 +14,22 @@ import (
 func fullProfile() Profile {
 	when := time.Date(2026, 3, 3, 14, 2, 0, 0, time.UTC)
 	return Profile{
-		Repository: strings.Repeat("0f", 16), Dest: "/media/\xff place", SetUpAt: when, KeptIn: KeepFile,
+		Repository: strings.Repeat("0f", 16), Places: testPlaces(when), SetUpAt: when, KeptIn: KeepFile,
 		Lock: LockPassword, LockSetAt: when, VaultComputer: "ANN-LAPTOP", VaultTries: 10, SheetProvenAt: when,
 		PracticedAt: when, PracticeSnoozed: when,
 		Settings: Settings{
 			Sources: []string{"/home/ann/Bücher", "/home/ann/\xfe\xff", "/home/ann/{\"base64\":\"\"}"}, Exclude: []string{"*.iso", "a\xffb"},
 			Language: "pt-BR", Theme: "dark", TextScale: 1.5, MemoryMiB: 512, Paper: "Letter",
 		},
+	}
+}
+
+func testPlaces(when time.Time) []placeEntry {
+	return []placeEntry{
+		{ID: "0a1b2c3d", Dest: "/media/\xff place", Kind: "folder", Dir: "/media/\xff place", AddedAt: when},
+		{ID: "ffffffff", Dest: "sftp://ann@example.org/~/coffer", Kind: "sftp", AddedAt: when, Options: map[string]string{
+			"host-key": "SHA256:abc", "key-file": "/home/ann/\xff",
+		}},
 	}
 }
 
@@ -54,8 +63,8 @@ func TestProfileIsReadStrictly(t *testing.T) {
 		text string
 		want error
 	}{
-		"newer":            {swap(`"version": 1`, `"version": 2`), ErrProfileNewer},
-		"no version":       {swap(`"version": 1`, `"version": 0`), ErrProfileDamaged},
+		"newer":            {swap(`"version": 2`, `"version": 3`), ErrProfileNewer},
+		"no version":       {swap(`"version": 2`, `"version": 0`), ErrProfileDamaged},
 		"unknown field":    {swap(`"theme"`, `"root_key": "", "theme"`), ErrProfileDamaged},
 		"two values":       {good + "{}", ErrProfileDamaged},
 		"short repository": {swap(`0f0f`, `0f`), ErrProfileDamaged},

@@ -105,6 +105,7 @@ type Progress struct {
 	Left, LeftMax     time.Duration // how long it may still take, from Left to LeftMax; 0: not known
 	Current           string        // path being worked on, raw bytes
 	Problems          int64
+	Place             string // canonical text of the place it is about, where there are several
 }
 
 // A ProgressFunc hears of progress at most ten times a second, from one goroutine at a time.
@@ -142,4 +143,22 @@ type BackupSummary struct {
 	Changed        int64     `json:"-"`
 	Skipped        int64     `json:"-"`
 	Problems       []Problem `json:"-"` // the first 1000
+
+	Place       string         `json:"place,omitempty"`        // canonical; of several, the first that took it
+	Places      []PlaceSummary `json:"places,omitempty"`       // only when the profile has several
+	Free        int64          `json:"free,omitempty"`         // bytes left in Place; 0 unknown
+	EnoughUntil string         `json:"enough_until,omitempty"` // date (RFC 3339) when they are used up; "" not in sight, or not known
+}
+
+// A PlaceSummary is what one backup did in one of several places.
+type PlaceSummary struct {
+	ID          string  `json:"id"`
+	Place       string  `json:"place"` // canonical
+	State       string  `json:"state"` // PlaceSafe, PlaceWaiting or PlaceTrouble
+	Code        Code    `json:"code,omitempty"`
+	Snapshot    string  `json:"snapshot,omitempty"`
+	StoredBytes int64   `json:"stored_bytes"`
+	Seconds     float64 `json:"seconds"`
+	Free        int64   `json:"free,omitempty"`
+	EnoughUntil string  `json:"enough_until,omitempty"`
 }

@@ -12,10 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"coffer/app/repo"
-	"coffer/cloud"
 	"coffer/crypto"
 	"coffer/crypto/aead"
 	"coffer/internal/durable"
@@ -24,23 +22,45 @@ import (
 // A session is an open repository: what backup, restore, browse and check begin
 // with.
 type session struct {
-	store   *cloud.Store
+	store   *placeStore
 	profile Profile
 	keys    *crypto.Keys
 	repo    *repo.Repository
 	device  deviceState
 }
 
-// openSession opens the profile's place and repository with the key that this
+// openSession opens the place that is read, and its repository, with the key that this
 // computer keeps.
 func (a *App) openSession(ctx context.Context) (*session, error) {
 	s, err := a.openKeys(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s.repo, err = repo.Open(ctx, s.store, s.keys, a.repoOptions())
+	return a.openRepo(ctx, s)
+}
+
+// openSessionAt is openSession for one place of the profile, to write there.
+func (a *App) openSessionAt(ctx context.Context, e placeEntry) (*session, error) {
+	root, err := a.rootKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Wipe()
+	profile, err := a.profile()
+	if err != nil {
+		return nil, err
+	}
+	store, err := a.openEntry(ctx, profile, e)
+	if err != nil {
+		return nil, err
+	}
+	return a.openRepo(ctx, &session{store: store, profile: profile, keys: root.Derive()})
+}
+
+func (a *App) openRepo(ctx context.Context, s *session) (_ *session, err error) {
+	s.repo, err = repo.Open(ctx, s.store.Store, s.keys, a.repoOptions())
 	if err == nil {
-		s.device, err = a.loadDevice(s.keys.Repository())
+		s.device, err = a.loadDevice(s.store.entry.ID)
 	}
 	if err != nil {
 		s.close()
@@ -76,8 +96,9 @@ func (s *session) close() {
 	_ = s.store.Close() // nothing is written by closing
 }
 
-// A deviceState is what this profile remembers of a repository, to notice when the place
-// shows an older state. Its file is state/device-<repository>.json.
+// A deviceState is what this profile remembers of the repository in one place, to notice
+// when the place shows an older state. Its file is state/places/<id>/device.json. In each
+// place this profile is a device of its own: what is in one is not all in the other.
 type deviceState struct {
 	Version int `json:"version"`
 	// Device is this profile's id in snapshots, 32 hex digits.
@@ -95,11 +116,13 @@ type knownSnapshot struct {
 
 const maxDeviceState = 16 << 20
 
-func (a *App) devicePath(id crypto.RepositoryID) string {
-	return filepath.Join(a.stateDir(), "device-"+id.String()+".json")
-}
+// placeDir is what this computer keeps of one place: its device state, the journal of a
+// backup, and what the driver keeps.
+func (a *App) placeDir(id string) string { return filepath.Join(a.stateDir(), "places", id) }
 
-func (a *App) loadDevice(id crypto.RepositoryID) (deviceState, error) {
+func (a *App) devicePath(id string) string { return filepath.Join(a.placeDir(id), "device.json") }
+
+func (a *App) loadDevice(id string) (deviceState, error) {
 	data, err := readBounded(a.devicePath(id), maxDeviceState)
 	if errors.Is(err, fs.ErrNotExist) {
 		return deviceState{Version: 1, Device: hex.EncodeToString(aead.Random(16)), Newest: map[string]knownSnapshot{}}, nil
@@ -117,12 +140,12 @@ func (a *App) loadDevice(id crypto.RepositoryID) (deviceState, error) {
 	return d, nil
 }
 
-func (a *App) storeDevice(id crypto.RepositoryID, d deviceState) error {
+func (a *App) storeDevice(id string, d deviceState) error {
 	data, err := json.MarshalIndent(d, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode state: %w", err)
 	}
-	if err := os.MkdirAll(a.stateDir(), 0o700); err != nil {
+	if err := os.MkdirAll(a.placeDir(id), 0o700); err != nil {
 		return fmt.Errorf("make state folder: %w", err)
 	}
 	return durable.WriteFile(a.devicePath(id), append(data, '\n'), 0o600)
@@ -198,17 +221,13 @@ func (d *deviceState) seen() (all []repo.Seen) {
 	return all
 }
 
-// ownFolders are never backed up: the place, the profile, the vault.
+// ownFolders are never backed up: the places, the profile, the vault.
 func (a *App) ownFolders(p Profile) []string {
 	own := []string{a.cfg.Home, a.cfg.VaultDir}
-	if path, ok := localPath(p.Dest); ok {
-		own = append(own, path)
+	for _, e := range p.Places {
+		if e.Dir != "" {
+			own = append(own, e.Dir)
+		}
 	}
 	return own
-}
-
-// localPath returns the path of a place that is a folder of this computer.
-func localPath(dest string) (string, bool) {
-	path := strings.TrimPrefix(dest, "folder:")
-	return path, filepath.IsAbs(path)
 }

@@ -20,7 +20,18 @@ type Settings struct {
 	TextScale float64  // 1 is normal; 0 means 1
 	MemoryMiB int      // of a backup; 0 for the default
 	Paper     string   // "A4", "Letter", "" for A4
+
+	UploadLimit, DownloadLimit int64  // bytes a second; 0: as fast as it goes
+	Proxy                      string // "" as the environment says, "direct", or an address without a password
+	CAFile                     string // certificates in PEM that are trusted beside the system's
+	Metered                    string // MeteredWait, also "", or MeteredGoOn
 }
+
+// What a backup does where the network costs by the byte.
+const (
+	MeteredWait = "wait"
+	MeteredGoOn = "go-on"
+)
 
 // The situations of sources.
 var (
@@ -144,6 +155,9 @@ func checkSources(paths []string) error {
 // checkApart refuses a place inside a source, which would back up itself and grow for
 // ever, and a source inside the place, where other people's software may delete it.
 func checkApart(place string, sources []string) error {
+	if place == "" {
+		return nil // not a folder of this computer
+	}
 	for _, path := range sources {
 		if isInside(place, path) || isInside(path, place) {
 			return &SourceError{Path: path, Err: ErrPlaceInsideSource}

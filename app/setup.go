@@ -54,6 +54,7 @@ const (
 	NoticeNoReadme       NoticeCode = "no-readme"        // the place has a README.txt of somebody else's, which stays
 	NoticeForeignFiles   NoticeCode = "foreign-files"    // count: other files lie in the place; they stay
 	NoticeOldHead        NoticeCode = "old-head"         // the place has newer heads that this key did not make
+	NoticePlaceJoined    NoticeCode = "place-joined"     // place: it held this backup already
 	NoticeVaultForgotten NoticeCode = "vault-forgotten"  // an unfinished setup left a record in the vault, whose key is lost
 )
 
@@ -124,8 +125,7 @@ type setup struct {
 	opts     SetupOptions
 	root     RootKey
 	keys     *crypto.Keys
-	dest     string // canonical
-	store    *cloud.Store
+	store    *placeStore // nil until it is open
 	head     repo.Head
 	practice []byte
 	profile  Profile
@@ -204,25 +204,26 @@ func (s *setup) openPlace(ctx context.Context) error {
 	if err := s.findPlace(ctx); err != nil {
 		return err
 	}
-	return atPlace(s.dest, s.preparePlace(ctx))
+	return atPlace(s.store.entry.Dest, s.preparePlace(ctx))
 }
 
 // findPlace opens the place, or makes it.
 func (s *setup) findPlace(ctx context.Context) (err error) {
 	// Where the place will be is known before it is made: nothing is made inside a source.
-	probe, canonical, err := s.app.openDest(ctx, s.opts.To, false)
-	if probe != nil {
+	probe, err := s.app.openDest(ctx, s.opts.To, false)
+	if err == nil {
 		probe.Close()
 	}
-	if dir, ok := placeFolder(canonical); ok {
-		if err := checkApart(dir, s.profile.Sources); err != nil {
-			return atPlace(dir, err)
-		}
+	if err := checkApart(probe.entry.Dir, s.profile.Sources); err != nil {
+		return atPlace(probe.entry.Dest, err)
 	}
 	if err != nil && !(s.opts.Create && errors.Is(err, cloud.ErrNoPlace)) {
 		return err
 	}
-	s.store, s.dest, err = s.app.openDest(ctx, s.opts.To, s.opts.Create)
+	store, err := s.app.openDest(ctx, s.opts.To, s.opts.Create)
+	if err == nil {
+		s.store = store
+	}
 	return err
 }
 
@@ -234,13 +235,13 @@ func (s *setup) preparePlace(ctx context.Context) error {
 	if room, err := s.store.Capacity(ctx); err == nil && room.Free >= 0 && room.Free < minFree {
 		return fmt.Errorf("%w: less than %d bytes are free", cloud.ErrFull, minFree)
 	}
-	if dir, ok := placeFolder(s.dest); ok {
+	if dir := s.store.entry.Dir; dir != "" {
 		if n := countForeign(dir); n > 0 {
 			s.notice(NoticeForeignFiles, map[string]string{"count": strconv.Itoa(n)})
 		}
 	}
 	// The first write: a place that is read-only is found out before a password is set.
-	err := repo.WriteReadme(ctx, s.store)
+	err := repo.WriteReadme(ctx, s.store.Store)
 	if errors.Is(err, cloud.ErrExists) {
 		s.notice(NoticeNoReadme, nil)
 		return nil
@@ -251,11 +252,11 @@ func (s *setup) preparePlace(ctx context.Context) error {
 // mustBeFree refuses a place that holds a backup, except what an earlier Setup of this
 // profile left there when it did not come to its end.
 func (s *setup) mustBeFree(ctx context.Context) error {
-	_, some, err := repo.HasObjects(ctx, s.store)
+	_, some, err := repo.HasObjects(ctx, s.store.Store)
 	if err != nil || !some {
 		return err
 	}
-	abandoned, err := s.app.abandonedHeads(ctx, s.store, s.dest)
+	abandoned, err := s.app.abandonedHeads(ctx, s.store.Store, s.store.entry.Dest)
 	if err != nil {
 		return err
 	}
@@ -271,7 +272,7 @@ func (s *setup) mustBeFree(ctx context.Context) error {
 }
 
 func (s *setup) note(context.Context) error {
-	return s.app.writePendingSetup(pendingSetup{Version: 1, Repository: s.keys.Repository().String(), Dest: rawText(s.dest)})
+	return s.app.writePendingSetup(pendingSetup{Version: 1, Repository: s.keys.Repository().String(), Dest: rawText(s.store.entry.Dest)})
 }
 
 // makeWayIn fills in the head.
@@ -300,8 +301,8 @@ func (s *setup) makeWayIn(ctx context.Context) error {
 }
 
 func (s *setup) writeHead(ctx context.Context) (err error) {
-	s.head, err = repo.WriteHead(ctx, s.store, s.keys, s.head)
-	return atPlace(s.dest, err)
+	s.head, err = repo.WriteHead(ctx, s.store.Store, s.keys, s.head)
+	return atPlace(s.store.entry.Dest, err)
 }
 
 // commit stores the key and then the profile.
@@ -312,19 +313,21 @@ func (s *setup) commit(ctx context.Context) error {
 		s.profile.SheetProvenAt = time.Now().UTC().Truncate(time.Second)
 	}
 	noteLock(&s.profile, s.opts.Lock, &s.head)
-	notices, err := s.app.commitProfile(ctx, s.root, s.profile, s.keys.Repository().String(), s.dest, s.opts.KeepKey)
+	notices, err := s.app.commitProfile(ctx, s.root, s.profile, s.keys.Repository().String(), s.store.entry, s.opts.KeepKey)
 	s.notices = append(s.notices, notices...)
 	return err
 }
 
 // commitProfile stores the key and then writes settings.json, which is the commit point of
 // Setup and of Open.
-func (a *App) commitProfile(ctx context.Context, root RootKey, p Profile, repository, dest string, keep KeepKey) ([]Notice, error) {
+func (a *App) commitProfile(ctx context.Context, root RootKey, p Profile, repository string, place placeEntry, keep KeepKey) ([]Notice, error) {
 	where, notices, err := a.keepKey(ctx, root, keep)
 	if err != nil {
 		return nil, err
 	}
-	p.Repository, p.Dest, p.KeptIn, p.SetUpAt = repository, dest, where, time.Now().UTC().Truncate(time.Second)
+	p.Repository, p.KeptIn, p.SetUpAt = repository, where, time.Now().UTC().Truncate(time.Second)
+	place.ID, place.AddedAt = newPlaceID(), p.SetUpAt
+	p.Places = []placeEntry{place}
 	err = a.changeProfile(func(now *Profile) error {
 		p.Language, p.Theme, p.TextScale = now.Language, now.Theme, now.TextScale // chosen meanwhile, in the window
 		*now = p

@@ -61,17 +61,16 @@ func (a *App) open(ctx context.Context, o OpenOptions) (OpenResult, error) {
 	if err := a.checkKeep(o.KeepKey); err != nil {
 		return OpenResult{}, err
 	}
-	store, dest, err := a.openDest(ctx, o.From, false)
+	store, err := a.openDest(ctx, o.From, false)
 	if err != nil {
 		return OpenResult{}, err
 	}
 	defer store.Close()
-	if dir, ok := placeFolder(dest); ok {
-		if err := checkApart(dir, p.Sources); err != nil {
-			return OpenResult{}, atPlace(dest, err)
-		}
+	dest := store.entry.Dest
+	if err := checkApart(store.entry.Dir, p.Sources); err != nil {
+		return OpenResult{}, atPlace(dest, err)
 	}
-	found, err := readHeads(ctx, store)
+	found, err := readHeads(ctx, store.Store)
 	if err != nil {
 		return OpenResult{}, atPlace(dest, err)
 	}
@@ -80,11 +79,11 @@ func (a *App) open(ctx context.Context, o OpenOptions) (OpenResult, error) {
 		return OpenResult{}, atPlace(dest, err)
 	}
 	defer got.root.Wipe()
-	return a.join(ctx, p, o, dest, got)
+	return a.join(ctx, p, o, store.entry, got)
 }
 
 // join makes an opened backup this profile's.
-func (a *App) join(ctx context.Context, p Profile, o OpenOptions, dest string, got opened) (OpenResult, error) {
+func (a *App) join(ctx context.Context, p Profile, o OpenOptions, place placeEntry, got opened) (OpenResult, error) {
 	keys := got.root.Derive()
 	defer keys.Wipe()
 	result := OpenResult{Repository: keys.Repository().String(), Notices: got.notices}
@@ -107,7 +106,7 @@ func (a *App) join(ctx context.Context, p Profile, o OpenOptions, dest string, g
 		p.PracticedAt = time.Now().UTC().Truncate(time.Second)
 		practice = crypto.NewPracticeCheck(got.root, o.Secret, a.cfg.KDF)
 	}
-	notices, err := a.commitProfile(ctx, got.root, p, result.Repository, dest, o.KeepKey)
+	notices, err := a.commitProfile(ctx, got.root, p, result.Repository, place, o.KeepKey)
 	if err != nil {
 		return OpenResult{}, err
 	}

@@ -51,7 +51,7 @@ func (a *App) WriteSheet(ctx context.Context, w io.Writer, key RootKey, paper, p
 		paper = p.Paper
 	}
 	if place == "" {
-		place = p.Dest
+		place = p.firstDest()
 	}
 	keys := key.Derive()
 	defer keys.Wipe()

@@ -52,7 +52,7 @@ func (a *App) unlockKey(ctx context.Context, p Profile, o UnlockOptions) (RootKe
 		return RootKey{}, err
 	}
 	defer store.Close()
-	found, err := readHeads(ctx, store)
+	found, err := readHeads(ctx, store.Store)
 	if err != nil {
 		return RootKey{}, err
 	}

@@ -53,7 +53,7 @@ func (a *App) VaultStatus(ctx context.Context) (VaultStatus, error) {
 		return VaultStatus{}, err
 	}
 	defer store.Close()
-	found, err := readHeads(ctx, store)
+	found, err := readHeads(ctx, store.Store)
 	if err != nil {
 		return VaultStatus{}, fmt.Errorf("find vault: %w", err)
 	}

@@ -11,7 +11,6 @@ package apptest
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -22,7 +21,6 @@ import (
 
 	"coffer/app"
 	"coffer/cloud"
-	"coffer/cloud/folder"
 	"coffer/crypto"
 )
 
@@ -42,6 +40,11 @@ type World struct {
 	Driver func(cloud.Driver) cloud.Driver
 
 	t testing.TB
+
+	mu       sync.Mutex
+	mems     map[string]*Mem       // guarded by mu; by name
+	networks []app.NetworkSettings // guarded by mu; what Network was told
+	metered  bool                  // guarded by mu
 }
 
 // New returns a world with an empty place.
@@ -81,7 +84,7 @@ func (w *World) Computer(name string) *Computer {
 	}
 	c.Config = app.Config{
 		Home: c.Home, VaultDir: filepath.Join(own, "vault"), Computer: name, UserHome: own, Version: "test",
-		Keyring: c.Keyring, OpenPlace: w.OpenPlace, Log: slog.New(slog.DiscardHandler),
+		Keyring: c.Keyring, Places: w, Log: slog.New(slog.DiscardHandler),
 		VaultWaits: []time.Duration{}, Getenv: func(string) string { return "" },
 		KDF: crypto.KDFCost{MemoryKiB: 64 << 10, Time: 3, Threads: 4},
 	}
@@ -109,29 +112,6 @@ func (c *Computer) Restart() {
 func (c *Computer) NoKeyring() {
 	c.Keyring, c.Config.Keyring = nil, nil
 	c.Restart()
-}
-
-// OpenPlace is Config.OpenPlace of every computer: folders, through World.Driver.
-func (w *World) OpenPlace(ctx context.Context, dest string, create bool) (cloud.Driver, string, error) {
-	path, err := filepath.Abs(dest)
-	if err != nil {
-		return nil, "", err
-	}
-	open := folder.Open
-	if _, err := os.Stat(filepath.Dir(path)); create && err == nil {
-		open = folder.Create
-	}
-	if info, err := os.Stat(path); err == nil && !info.IsDir() {
-		return nil, path, fmt.Errorf("open place: %w", app.ErrPlaceNotFolder)
-	}
-	driver, err := open(path)
-	if err != nil {
-		return nil, path, err
-	}
-	if w.Driver != nil {
-		return w.Driver(driver), path, nil
-	}
-	return driver, path, ctx.Err()
 }
 
 // Objects returns the names in the place that begin with prefix, sorted.

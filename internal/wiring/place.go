@@ -19,44 +19,74 @@ import (
 // come with a later version. A path that looks like one of them is written "./drive:x".
 var schemes = []string{"folder", "drive", "icloud", "s3", "webdav", "sftp", "rclone"}
 
-// OpenPlace opens a destination as people write it: a path, or folder:PATH. The canonical
-// text is the absolute path. With create, the folder is made when its parent exists.
+// connector reaches the places that this version can use: folders.
+type connector struct{}
+
+var _ app.Connector = connector{}
+
+// Kinds implements [app.Connector].
+func (connector) Kinds() []app.PlaceKind {
+	return []app.PlaceKind{{Scheme: "folder", Fields: []app.PlaceField{{Name: "address"}}}}
+}
+
+// Open opens a destination as people write it: a path, or folder:PATH. The canonical text
+// is the absolute path. With Create, the folder is made when its parent exists.
 // [app.ErrPlaceUnsupported], [app.ErrPlaceNotFolder], [cloud.ErrNoPlace] and those of
 // package folder.
-func OpenPlace(ctx context.Context, dest string, create bool) (cloud.Driver, string, error) {
-	path, err := parsePlace(dest)
+func (connector) Open(ctx context.Context, r app.PlaceRequest) (app.OpenedPlace, error) {
+	path, err := parsePlace(r.Dest)
 	if err != nil {
-		return nil, "", err
+		return app.OpenedPlace{}, err
 	}
+	opened := app.OpenedPlace{Kind: "folder", Dest: path, Dir: path}
 	if err := ctx.Err(); err != nil {
-		return nil, "", err
+		return opened, err
 	}
 	info, err := os.Stat(path)
 	switch {
 	case err == nil && !info.IsDir():
-		return nil, path, fmt.Errorf("open place: %w", app.ErrPlaceNotFolder)
-	case errors.Is(err, fs.ErrNotExist) && create:
-		return createPlace(path)
+		return opened, fmt.Errorf("open place: %w", app.ErrPlaceNotFolder)
+	case errors.Is(err, fs.ErrNotExist) && r.Create:
+		opened.Driver, err = createPlace(path)
+		return opened, err
 	}
-	driver, err := folder.Open(path)
-	if err != nil {
-		return nil, path, fmt.Errorf("open place: %w", err)
+	if opened.Driver, err = folder.Open(path); err != nil {
+		return app.OpenedPlace{Kind: "folder", Dest: path, Dir: path}, fmt.Errorf("open place: %w", err)
 	}
-	return driver, path, nil
+	return opened, nil
 }
 
 // createPlace makes the last folder of path only: a typing error in the middle, or a disk
 // that is not plugged in, must not become a new tree on the wrong disk.
-func createPlace(path string) (cloud.Driver, string, error) {
+func createPlace(path string) (cloud.Driver, error) {
 	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
-		return nil, path, fmt.Errorf("make place: its parent folder: %w", cloud.ErrNoPlace)
+		return nil, fmt.Errorf("make place: its parent folder: %w", cloud.ErrNoPlace)
 	}
 	driver, err := folder.Create(path)
 	if err != nil {
-		return nil, path, fmt.Errorf("make place: %w", err)
+		return nil, fmt.Errorf("make place: %w", err)
 	}
-	return driver, path, nil
+	return driver, nil
 }
+
+// SignIn implements [app.Connector]: no kind of this version has one.
+func (connector) SignIn(context.Context, app.PlaceRequest, func(string) error) (app.OpenedPlace, error) {
+	return app.OpenedPlace{}, cloud.ErrUnsupported
+}
+
+// SignOut implements [app.Connector].
+func (connector) SignOut(context.Context, app.PlaceRequest) error { return cloud.ErrUnsupported }
+
+// RestoreFolder implements [app.Connector].
+func (connector) RestoreFolder(context.Context, app.PlaceRequest) (int, error) {
+	return 0, cloud.ErrUnsupported
+}
+
+// Network implements [app.Connector]: a folder needs no network.
+func (connector) Network(app.NetworkSettings) error { return nil }
+
+// Metered implements [app.Connector].
+func (connector) Metered(context.Context) (metered, known bool) { return false, false }
 
 // parsePlace returns the absolute path of a folder.
 func parsePlace(dest string) (string, error) {

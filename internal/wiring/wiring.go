@@ -75,7 +75,7 @@ func Config(home string, getenv func(string) string) (app.Config, error) {
 	}
 	return app.Config{
 		Home: own, VaultDir: vaultDir, Computer: computerName(), UserHome: user, Version: Version,
-		Keyring: openKeyring(getenv), OpenPlace: OpenPlace, Log: log, VaultWaits: waits, Getenv: getenv,
+		Keyring: openKeyring(getenv), Places: connector{}, Log: log, VaultWaits: waits, Getenv: getenv,
 	}, nil
 }
 

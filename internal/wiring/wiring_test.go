@@ -92,6 +92,10 @@ func TestWaits(t *testing.T) {
 	}
 }
 
+func open(ctx context.Context, dest string, create bool) (app.OpenedPlace, error) {
+	return connector{}.Open(ctx, app.PlaceRequest{Dest: dest, Create: create})
+}
+
 func TestPlaces(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
@@ -103,9 +107,9 @@ func TestPlaces(t *testing.T) {
 	}
 	want := filepath.Join(dir, "place")
 	for _, dest := range []string{"place", "./place", "folder:place", "FOLDER:" + want, want, want + "/", "file/../place"} {
-		driver, canonical, err := OpenPlace(t.Context(), dest, false)
-		if err != nil || driver == nil || canonical != want {
-			t.Errorf("%q: %q, %v", dest, canonical, err)
+		p, err := open(t.Context(), dest, false)
+		if err != nil || p.Driver == nil || p.Dest != want || p.Dir != want || p.Kind != "folder" {
+			t.Errorf("%q: %+v, %v", dest, p, err)
 		}
 	}
 	for dest, class := range map[string]error{
@@ -114,7 +118,7 @@ func TestPlaces(t *testing.T) {
 		"s3:https://host/bucket": app.ErrPlaceUnsupported, "WebDAV:https://host": app.ErrPlaceUnsupported,
 		"sftp://ann@host/path": app.ErrPlaceUnsupported, "rclone:remote:path": app.ErrPlaceUnsupported,
 	} {
-		if _, _, err := OpenPlace(t.Context(), dest, false); !errors.Is(err, class) {
+		if _, err := open(t.Context(), dest, false); !errors.Is(err, class) {
 			t.Errorf("%q: %v, want %v", dest, err, class)
 		}
 	}
@@ -127,7 +131,7 @@ func TestPlaces(t *testing.T) {
 func TestOnlyTheLastFolderOfAPlaceIsMade(t *testing.T) {
 	dir := t.TempDir()
 	made := filepath.Join(dir, "new:with a colon")
-	if _, _, err := OpenPlace(t.Context(), made, true); err != nil {
+	if _, err := open(t.Context(), made, true); err != nil {
 		t.Fatal(err)
 	}
 	info, err := os.Stat(made)
@@ -135,7 +139,7 @@ func TestOnlyTheLastFolderOfAPlaceIsMade(t *testing.T) {
 		t.Errorf("%v, %v", info, err)
 	}
 	deep := filepath.Join(dir, "not there", "place")
-	if _, _, err := OpenPlace(t.Context(), deep, true); !errors.Is(err, cloud.ErrNoPlace) {
+	if _, err := open(t.Context(), deep, true); !errors.Is(err, cloud.ErrNoPlace) {
 		t.Errorf("got %v, want ErrNoPlace", err)
 	}
 	if _, err := os.Stat(filepath.Dir(deep)); !errors.Is(err, os.ErrNotExist) {
@@ -143,7 +147,7 @@ func TestOnlyTheLastFolderOfAPlaceIsMade(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, _, err := OpenPlace(ctx, made, false); !errors.Is(err, context.Canceled) {
+	if _, err := open(ctx, made, false); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want Canceled", err)
 	}
 }
