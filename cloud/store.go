@@ -315,16 +315,7 @@ func (s *Store) Capacity(ctx context.Context) (Capacity, error) {
 	if !ok {
 		return Capacity{}, fmt.Errorf("capacity: %w", ErrUnsupported)
 	}
-	if err := s.admits(ctx); err != nil {
-		return Capacity{}, fmt.Errorf("capacity: %w", err)
-	}
-	c, err := retry(ctx, s, "capacity", "", func(ctx context.Context, _ *lease) (Capacity, error) {
-		return d.Capacity(ctx)
-	})
-	if err != nil {
-		return Capacity{}, fmt.Errorf("capacity: %w", err)
-	}
-	return c, nil
+	return whole(ctx, s, "capacity", d.Capacity)
 }
 
 // Caps reports what the place can do.
