@@ -1,22 +1,23 @@
 package s3
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
+
+	"coffer/cloud"
 )
 
 // ErrAddress: this is not the address of a bucket. The error's text says why,
 // and repeats nothing of the address: it may hold a password by mistake.
-var ErrAddress = errors.New("s3: not the address of a bucket")
+var ErrAddress = fmt.Errorf("s3: %w of a bucket", cloud.ErrAddress)
 
 // ErrPlain: the address begins with http, and its server is not this computer.
 // What is sent is sealed, but names, sizes and the session token are not, and
 // nobody vouches for the server. See Config.AllowPlain.
-var ErrPlain = errors.New("s3: http without encryption is not allowed here")
+var ErrPlain = fmt.Errorf("s3: http to another computer: %w", cloud.ErrPlain)
 
 // Limits of S3: keys have at most 1,024 bytes, of which a name takes 46.
 const (

@@ -13,15 +13,14 @@ import (
 	"coffer/cloud"
 )
 
-// Situations that only S3 knows. Each is also one of the classes of package
-// cloud, for those who do not care which service it is.
+// Situations that S3 knows, each a [cloud.ErrDenied] too.
 var (
 	// ErrClock: the clock of this computer is more than a quarter of an hour off,
 	// and the server refuses its signatures. See [ClockError].
-	ErrClock = fmt.Errorf("s3: this computer's clock is wrong: %w", cloud.ErrDenied)
+	ErrClock = fmt.Errorf("s3: this computer's clock is wrong: %w", cloud.ErrClock)
 	// ErrArchived: the object was moved to an archive (Glacier), from which it
 	// must be restored at the provider before it can be read.
-	ErrArchived = fmt.Errorf("s3: object is in an archive: %w", cloud.ErrDenied)
+	ErrArchived = fmt.Errorf("s3: %w", cloud.ErrArchived)
 )
 
 // A ClockError is an [ErrClock] with both times.
@@ -50,7 +49,7 @@ var (
 	// errNoMethod: the answer to a question about a delete marker, among others.
 	errNoMethod = fmt.Errorf("s3: not possible here: %w", cloud.ErrUnsupported)
 	// errNoLock: the bucket, or the object, has no lock.
-	errNoLock = fmt.Errorf("s3: no lock: %w", cloud.ErrUnsupported)
+	errNoLock = fmt.Errorf("s3: %w", cloud.ErrNoLock)
 	// errSum: the server found other bytes than were announced.
 	errSum = fmt.Errorf("s3: bytes changed on the way: %w", cloud.ErrChecksum)
 )

@@ -19,7 +19,7 @@ func (d *Driver) Retain(ctx context.Context, name string, until time.Time) error
 		return err
 	}
 	if p.lock == lockOff {
-		return fmt.Errorf("lock object: the bucket was made without object lock: %w", cloud.ErrUnsupported)
+		return fmt.Errorf("the bucket was made without object lock: %w", errNoLock)
 	}
 	e, err := d.find(ctx, name)
 	if err != nil {
@@ -102,7 +102,7 @@ func (d *Driver) assureLock(ctx context.Context, name, version string) error {
 	case err != nil:
 		return err
 	case !now.holds(d.until().Add(-time.Hour)):
-		return fmt.Errorf("lock objects: the server took an object and did not lock it: %w", cloud.ErrUnsupported)
+		return fmt.Errorf("the server took an object and did not lock it: %w", errNoLock)
 	}
 	d.sawLock(true)
 	return nil

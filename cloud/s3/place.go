@@ -201,7 +201,7 @@ func (d *Driver) look(ctx context.Context) (*place, error) {
 		return nil, err
 	}
 	if d.config.LockDays > 0 && p.lock == lockOff {
-		return nil, fmt.Errorf("lock objects: the bucket was made without object lock: %w", cloud.ErrUnsupported)
+		return nil, fmt.Errorf("the bucket was made without object lock: %w", errNoLock)
 	}
 	return p, nil
 }

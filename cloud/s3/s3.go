@@ -30,7 +30,7 @@ type Config struct {
 
 	// LockDays > 0: every object that is put is locked in compliance mode for so
 	// many days, also the one that was there already. The bucket must have object
-	// lock, else the first use fails with ErrUnsupported. Zero: no locks of ours;
+	// lock, else the first use fails with cloud.ErrNoLock. Zero: no locks of ours;
 	// the default of the bucket applies.
 	LockDays int
 
