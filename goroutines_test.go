@@ -13,6 +13,7 @@ import (
 var mayStartGoroutines = []string{
 	"app/backup.go",          // the stages of a backup
 	"app/meter.go",           // tells progress while the others work
+	"app/place_copy.go",      // objects copied side by side
 	"app/repo/check.go",      // packs read back side by side
 	"app/repo/repository.go", // reads indexes side by side
 	"app/repo/writer.go",     // uploads

@@ -36,7 +36,7 @@ type backupHooks struct {
 // maxProblems is how many problems a summary keeps.
 const maxProblems = 1000
 
-// backup is one run. Data goes one way: the scanner lists folders and compares them with the
+// backup is one run, into one place. Data goes one way: the scanner lists folders and compares them with the
 // backup before; readers read what is new and cut it; sealers name, compress and
 // seal chunks; the writer uploads packs; the assembler, last, puts entries into
 // folders, in the order of the scan. Channels between them are bounded, so that
@@ -44,6 +44,7 @@ const maxProblems = 1000
 type backup struct {
 	app      *App
 	options  BackupOptions
+	place    placeEntry
 	session  *session
 	sources  []string
 	rules    source.Rules
@@ -65,47 +66,17 @@ type backup struct {
 	summary BackupSummary
 }
 
-// Backup makes one snapshot. Files that cannot be read are in the summary and no
-// error. The commit point is writer.Commit: before it nobody sees anything of
-// this backup, and the next one goes on from what was stored.
-func (a *App) Backup(ctx context.Context, o BackupOptions) (BackupSummary, error) {
-	unlock, err := a.lockProfile()
-	if err != nil {
-		return BackupSummary{}, err
-	}
-	defer unlock()
-	started := time.Now()
-	b := &backup{app: a, options: o, started: started}
-	if o.hooks.now != nil {
-		b.started = o.hooks.now()
-	}
-	err = b.run(ctx)
-	b.summary.Seconds = time.Since(started).Seconds()
-	a.recordRun(b.record(ctx, err))
-	return b.summary, err
-}
-
+// run makes the backup in its place.
 func (b *backup) run(ctx context.Context) (err error) {
-	profile, err := b.app.profile()
-	if err != nil {
-		return err
-	}
-	places, err := profile.placesFor(b.options.Place)
-	if err != nil {
-		return err
-	}
-	if b.session, err = b.app.openSessionAt(ctx, places[0]); err != nil {
+	if b.session, err = b.app.openSessionAt(ctx, b.place); err != nil {
 		return err
 	}
 	defer b.session.close()
-	if err := b.prepare(ctx); err != nil {
-		return err
-	}
 	lost, err := b.findPrior(ctx)
 	if err != nil {
 		return err
 	}
-	if b.journal, err = openJournal(ctx, b.app.placeDir(b.session.store.entry.ID), timeOf(b.started), b.app.cfg.Log); err != nil {
+	if b.journal, err = openJournal(ctx, b.app.placeDir(b.place.ID), timeOf(b.started), b.app.cfg.Log); err != nil {
 		return err
 	}
 	defer b.journal.close()
@@ -115,30 +86,31 @@ func (b *backup) run(ctx context.Context) (err error) {
 		return err
 	}
 	b.journal.remove()
+	b.look(ctx)
+	b.tidy(ctx)
 	if len(lost) > 0 {
 		return &RollbackError{lost} // said loudly, after the data is safe
 	}
 	return nil
 }
 
-// prepare works out what is to be read.
-func (b *backup) prepare(ctx context.Context) (err error) {
-	b.sources = b.options.Sources
-	if len(b.sources) == 0 {
-		b.sources = b.session.profile.Sources
+// whatToRead works out the sources, and what of them is left out.
+func (o BackupOptions) whatToRead(p Profile) (sources []string, rules source.Rules, err error) {
+	sources = o.Sources
+	if len(sources) == 0 {
+		sources = p.Sources
 	}
-	if b.sources, err = cleanSources(b.sources); err != nil {
-		return err
+	if sources, err = cleanSources(sources); err != nil {
+		return nil, rules, err
 	}
-	if b.sources = outermost(b.sources); len(b.sources) == 0 {
-		return ErrNoSources
+	if sources = outermost(sources); len(sources) == 0 {
+		return nil, rules, ErrNoSources
 	}
-	if err := anySource(b.sources); err != nil {
-		return err
+	if err := anySource(sources); err != nil {
+		return nil, rules, err
 	}
-	lines := slices.Concat(b.session.profile.Exclude, b.options.Exclude)
-	b.rules, err = source.ParseRules(lines)
-	return err
+	rules, err = source.ParseRules(slices.Concat(p.Exclude, o.Exclude))
+	return sources, rules, err
 }
 
 // anySource returns the trouble of the first source when no source is any good. Of
@@ -336,14 +308,15 @@ func (b *backup) problem(kind, path, reason string) {
 	}
 }
 
-func (b *backup) record(ctx context.Context, err error) Run {
+func (b *backup) record(err error) Run {
 	failure := Explain(err)
-	r := Run{Kind: RunBackup, Started: b.started, Seconds: b.summary.Seconds, Code: failure.Code, Args: failure.Args}
+	r := Run{Kind: RunBackup, Place: b.place.ID, Started: b.started, Seconds: b.summary.Seconds, Code: failure.Code, Args: failure.Args}
 	if b.summary.Snapshot == "" {
 		return r
 	}
 	r.Summary = &b.summary
 	r.Stored = b.session.repo.StoredBytes() + b.summary.StoredBytes
+	r.Free = b.summary.Free
 	return r
 }
 

@@ -147,6 +147,7 @@ type BackupSummary struct {
 	Place       string         `json:"place,omitempty"`        // canonical; of several, the first that took it
 	Places      []PlaceSummary `json:"places,omitempty"`       // only when the profile has several
 	Free        int64          `json:"free,omitempty"`         // bytes left in Place; 0 unknown
+	Whereabouts string         `json:"whereabouts,omitempty"`  // of the snapshot, where another program uploads it: cloud.WhereHere or WhereUnknown
 	EnoughUntil string         `json:"enough_until,omitempty"` // date (RFC 3339) when they are used up; "" not in sight, or not known
 }
 
