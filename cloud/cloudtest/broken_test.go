@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -122,15 +124,87 @@ func (d everybodySucceeds) Put(ctx context.Context, name string, src cloud.Sourc
 	return err
 }
 
+// modest is a place in memory that lists objects only, as drivers do: [cloudtest.Memory]
+// itself shows a Store all that somebody set.
+type modest struct{ *cloudtest.Memory }
+
+func (d modest) List(ctx context.Context, prefix string) iter.Seq2[cloud.Object, error] {
+	return func(yield func(cloud.Object, error) bool) {
+		for object, err := range d.Memory.List(ctx, prefix) {
+			if (err != nil || cloud.ValidName(object.Name)) && !yield(object, err) {
+				return
+			}
+		}
+	}
+}
+
+// tidies removes what it does not know.
+type tidies struct{ modest }
+
+func (d tidies) Maintain(context.Context) (int, error) {
+	for _, name := range d.Names() {
+		if !cloud.ValidName(name) {
+			d.Set(name, nil)
+		}
+	}
+	return 1, nil
+}
+
+// believes takes a name that is there for the bytes that should be.
+type believes struct{ modest }
+
+func (d believes) Put(ctx context.Context, name string, src cloud.Source) error {
+	if d.Data(name) != nil {
+		return nil
+	}
+	return d.Memory.Put(ctx, name, src)
+}
+
+// remembers lists what it put itself.
+type remembers struct {
+	modest
+	own map[string]bool
+}
+
+func (d remembers) Put(ctx context.Context, name string, src cloud.Source) error {
+	d.own[name] = true
+	return d.Memory.Put(ctx, name, src)
+}
+
+func (d remembers) List(ctx context.Context, prefix string) iter.Seq2[cloud.Object, error] {
+	return func(yield func(cloud.Object, error) bool) {
+		for object, err := range d.modest.List(ctx, prefix) {
+			if d.own[object.Name] && !yield(object, err) {
+				return
+			}
+		}
+	}
+}
+
+// brokenWorlds break one promise each about what they did not put there.
+func brokenWorlds() map[string]func(m *cloudtest.Memory) cloud.Driver {
+	return map[string]func(m *cloudtest.Memory) cloud.Driver{
+		"tidies":    func(m *cloudtest.Memory) cloud.Driver { return tidies{modest{m}} },
+		"believes":  func(m *cloudtest.Memory) cloud.Driver { return believes{modest{m}} },
+		"remembers": func(m *cloudtest.Memory) cloud.Driver { return remembers{modest{m}, map[string]bool{}} },
+		"lists":     func(m *cloudtest.Memory) cloud.Driver { return listsForeign{m} },
+	}
+}
+
 const brokenVar = "COFFER_TEST_BROKEN_DRIVER"
 
 // TestBrokenDriver is the child of TestSuiteFindsBrokenDrivers.
 func TestBrokenDriver(t *testing.T) {
-	open, ok := broken()[os.Getenv(brokenVar)]
+	kind := os.Getenv(brokenVar)
+	if open, ok := broken()[kind]; ok {
+		cloudtest.Run(t, func(*testing.T) cloud.Driver { return open(cloudtest.NewMemory()) })
+		return
+	}
+	open, ok := brokenWorlds()[kind]
 	if !ok {
 		t.Skip("runs only as a child of TestSuiteFindsBrokenDrivers")
 	}
-	cloudtest.Run(t, func(*testing.T) cloud.Driver { return open(cloudtest.NewMemory()) })
+	cloudtest.RunWorld(t, func(*testing.T) cloudtest.World { return memoryWorld(open) })
 }
 
 // A suite that cannot fail checks nothing: each broken driver must be found.
@@ -139,7 +213,8 @@ func TestSuiteFindsBrokenDrivers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for kind := range broken() {
+	kinds := slices.Concat(slices.Collect(maps.Keys(broken())), slices.Collect(maps.Keys(brokenWorlds())))
+	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			cmd := exec.CommandContext(t.Context(), self, "-test.short",
 				"-test.run=^TestBrokenDriver$", "-test.skip=^TestBrokenDriver$/^Store$") // a Store would wait in real time

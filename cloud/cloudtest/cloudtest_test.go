@@ -23,6 +23,33 @@ func TestMemoryThatLags(t *testing.T) {
 	})
 }
 
+// memoryWorld is a world in memory, seen through drivers of some kind.
+func memoryWorld(open func(*cloudtest.Memory) cloud.Driver) cloudtest.World {
+	m := cloudtest.NewMemory()
+	return cloudtest.World{
+		Driver:  open(m),
+		Another: func(*testing.T) cloud.Driver { return open(m) },
+		Drop:    func(_ *testing.T, name string, data []byte) { m.Set(name, data) },
+		Names:   func(*testing.T) []string { return m.Names() },
+	}
+}
+
+func TestMemoryWorld(t *testing.T) {
+	cloudtest.RunWorld(t, func(*testing.T) cloudtest.World {
+		return memoryWorld(func(m *cloudtest.Memory) cloud.Driver { return modest{m} })
+	})
+}
+
+func TestManyInMemory(t *testing.T) {
+	const n = 100_000
+	m := cloudtest.NewMemory()
+	for i := range n {
+		data := cloudtest.Numbered(i)
+		m.Set(cloud.Name("index", data), data)
+	}
+	t.Logf("%+v", cloudtest.RunMany(t, m, n))
+}
+
 func TestFaultyMemory(t *testing.T) {
 	for _, seed := range []uint64{1, 2, 3} {
 		cloudtest.RunFaulty(t, func(t *testing.T) *cloudtest.Faulty {

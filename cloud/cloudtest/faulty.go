@@ -96,6 +96,15 @@ func NewRandom(t testing.TB, d cloud.Driver, seed uint64, rate float64) *Faulty 
 	}
 }
 
+// Plan replaces all faults, random ones too, by these. Requests are counted from
+// here on.
+func (f *Faulty) Plan(plan ...Shot) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls, f.plan, f.fired = map[Op]int{}, plan, map[Shot]bool{}
+	f.random, f.calm = nil, false
+}
+
 // Calm stops all faults from now on.
 func (f *Faulty) Calm() {
 	f.mu.Lock()

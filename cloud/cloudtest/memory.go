@@ -1,6 +1,9 @@
 // Package cloudtest holds what tests of places need.
 //
-//   - [Run] is the conformance suite: a driver is done when it passes.
+//   - [Run] is the conformance suite: a driver is done when it passes, and passes
+//     [RunFaulty], which is the same under faults and in troubles that last.
+//   - [RunWorld] is about what others do in a place behind the driver's back, and
+//     [RunMany] about 100,000 objects.
 //   - [Memory] is a place in memory, which can lag, be full, be damaged and be
 //     copied (a copy kept and put back is a rollback).
 //   - [Faulty] is a driver that fails on purpose: each request in four outcomes

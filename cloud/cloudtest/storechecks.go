@@ -2,11 +2,14 @@ package cloudtest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"coffer/cloud"
 )
@@ -17,12 +20,14 @@ func storeChecks() []check {
 		{"SecondStore", checkSecondStore},
 		{"Stops", checkStoreStops},
 		{"Parallel", checkStoreParallel},
+		{"Pause", checkStorePause},
 	}
 }
 
 // RunFaulty checks that a [cloud.Store] keeps its promises over a driver that
 // keeps few: each check makes many requests, gets every answer right, and at
-// the end all faults must have fired. It runs in a bubble of package synctest,
+// the end all faults must have fired. Then come the troubles that last: a sign-in
+// that ended, no room, no writing, a server that hangs. It runs in a bubble of package synctest,
 // where waiting costs nothing; so open must start nothing outside.
 func RunFaulty(t *testing.T, open func(t *testing.T) *Faulty) {
 	for _, c := range []check{{"RoundTrip", checkStoreRoundTrip}, {"Parallel", checkStoreParallel}} {
@@ -35,6 +40,15 @@ func RunFaulty(t *testing.T, open func(t *testing.T) *Faulty) {
 				if missing := f.Unfired(); !f.AllFired() {
 					t.Fatalf("faults that never happened: %v", missing)
 				}
+			})
+		})
+	}
+	for _, c := range situations() {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := open(t)
+				f.Plan()
+				c.run(t, f)
 			})
 		})
 	}
@@ -210,4 +224,42 @@ func checkStoreParallel(t *testing.T, d cloud.Driver) {
 		}
 	}
 	storeLists(t, s, map[string]int64{cloud.Name("pack", shared): 50_000})
+}
+
+// checkStorePause: while a Store is paused no request starts, and none is lost.
+func checkStorePause(t *testing.T, d cloud.Driver) {
+	counted := NewFaulty(d)
+	s := cloud.New(counted, cloud.Options{})
+	before := content(1, 20_000)
+	if err := s.Put(t.Context(), cloud.Name("pack", before), before); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]int64{cloud.Name("pack", before): 20_000}
+	s.Pause()
+	s.Pause()
+	var started, done sync.WaitGroup
+	errs := make([]error, 8)
+	for i := range errs {
+		data := content(uint64(10+i), 5000)
+		want[cloud.Name("snap", data)] = 5000
+		started.Add(1)
+		done.Go(func() {
+			started.Done()
+			errs[i] = s.Put(t.Context(), cloud.Name("snap", data), data)
+		})
+	}
+	started.Wait()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := s.Get(ctx, cloud.Name("pack", before))
+	wantError(t, "get while paused", err, context.DeadlineExceeded)
+	if n, m := counted.Calls(Put), counted.Calls(Get); n != 1 || m != 0 {
+		t.Fatalf("%d puts and %d gets reached the place of a Store that is paused", n, m)
+	}
+	s.Resume()
+	done.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatalf("put after the pause: %v", err)
+	}
+	storeLists(t, s, want)
 }
