@@ -6,16 +6,6 @@ use_go
 
 golangci=v2.13.0   # needs Go 1.26
 govulncheck=v1.6.0
-tools=$PWD/build/tools
-
-# tool NAME VERSION PACKAGE builds a tool at exactly this version, once.
-tool() {
-  [ -x "$tools/$1-$2" ] && return
-  say "building $1 $2 (once)"
-  GOBIN=$tools CGO_ENABLED=0 GOFLAGS=-trimpath go install "$3@$2"
-  mv "$tools/$1" "$tools/$1-$2"
-}
-
 failed=()
 part() { step "$@" || failed+=("$1"); }
 
@@ -23,10 +13,10 @@ form() {
   local wrong
   wrong=$(git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0 gofmt -l)
   [ -z "$wrong" ] || { printf 'not in the form of gofmt:\n%s\n' "$wrong"; return 1; }
-  "$tools/golangci-lint-$golangci" fmt --diff
+  "$TOOLS/golangci-lint-$golangci/golangci-lint" fmt --diff
 }
 
-lint() { CGO_ENABLED=0 "$tools/golangci-lint-$golangci" run --build-tags "$HEADLESS_TAGS" ./...; }
+lint() { CGO_ENABLED=0 "$TOOLS/golangci-lint-$golangci/golangci-lint" run --build-tags "$HEADLESS_TAGS" ./...; }
 
 # vet OS: the files of other systems are compiled nowhere else in this house. The root package is left out for macOS:
 # Fyne's app package does not compile for it without Apple's cgo, with the tag ci neither.
@@ -46,12 +36,12 @@ flaws() {
     return 0
   fi
   tool govulncheck $govulncheck golang.org/x/vuln/cmd/govulncheck || return
-  CGO_ENABLED=0 "$tools/govulncheck-$govulncheck" -tags "$HEADLESS_TAGS" ./...
+  CGO_ENABLED=0 "$TOOLS/govulncheck-$govulncheck/govulncheck" -tags "$HEADLESS_TAGS" ./...
 }
 
 tool golangci-lint $golangci github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 if [ "${1:-}" = fmt ]; then
-  exec "$tools/golangci-lint-$golangci" fmt
+  exec "$TOOLS/golangci-lint-$golangci/golangci-lint" fmt
 fi
 scripts/packages.sh shell fetch
 part "form" form

@@ -16,6 +16,21 @@ step() {
   return $status
 }
 
+# Tools and servers that are Go programs, each at exactly one version, below this folder.
+export TOOLS=$PWD/build/tools
+
+# tool NAME VERSION PACKAGE builds TOOLS/NAME-VERSION/NAME, once.
+tool() {
+  local dir=$TOOLS/$1-$2
+  [ -x "$dir/$1" ] && return
+  say "building $1 $2 (once)"
+  rm -rf "$dir"
+  GOBIN=$dir CGO_ENABLED=0 GOFLAGS=-trimpath go install "$3@$2"
+}
+
+# A real server of S3, over a folder.
+versitygw() { tool versitygw v1.0.14 github.com/versity/versitygw/cmd/versitygw; }
+
 # Tags that leave OpenGL out: package fyne/app then uses its software driver, so everything, the root package too,
 # can be vetted and tested without a C library of the window system.
 export HEADLESS_TAGS=ci

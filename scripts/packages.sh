@@ -14,6 +14,7 @@ debian() {
     reader) echo python3 python3-cryptography python3-zstandard python3-cbor2 ;;
     interop) echo nodejs npm ;;
     attributes) echo acl attr ;;
+    places) echo apache2-bin rclone openssh-server openssh-client ca-certificates ;;
     bench) echo restic borgbackup time ;;
     shell) echo shellcheck ;;
     *) die "packages.sh: no set named $1" ;;
@@ -39,6 +40,7 @@ works() {
     window) commands=(Xvfb openbox xdotool import pdftotext dbus-daemon) ;;
     keyring) commands=(dbus-run-session gnome-keyring-daemon) ;;
     reader) python3 -c 'import cryptography, zstandard, cbor2' 2>/dev/null || return ;;
+    places) PATH=$PATH:/usr/sbin commands=(apache2 rclone sshd ssh-keygen) ;;
     bench) commands=(restic borg /usr/bin/time) ;;
     shell) commands=(shellcheck) ;;
     interop | attributes) ;; # their tests say by themselves what they skip
@@ -71,6 +73,14 @@ if [ "$(id -u)" != 0 ]; then
   as_root=(sudo)
 fi
 say "installing: ${need[*]}"
+# Debian starts the servers that it installs (openssh-server), unless this file says no. Here nobody asked for them:
+# the tests start their own, on ports of their own.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+  printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee $policy >/dev/null
+  trap '"${as_root[@]}" rm -f $policy' EXIT
+  "${as_root[@]}" chmod 755 $policy
+fi
 "${as_root[@]}" apt-get update -qq || die "apt-get update failed: is there a network?"
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${need[@]}" >/dev/null ||
   die "could not install: ${need[*]}"

@@ -3,14 +3,28 @@
 # status is that of the worst. A single package is quicker by hand: go test -race ./app/repo
 . "$(dirname "$0")/lib.sh"
 scripts/packages.sh race desktop reader interop attributes
-[ "$(uname -s)" != Linux ] || scripts/packages.sh window keyring
+[ "$(uname -s)" != Linux ] || scripts/packages.sh window keyring places
 use_go
 
 failed=()
 # part NAME COMMAND... runs one part, and remembers when it failed.
 part() { step "$@" || failed+=("$1"); }
 
-unit() { CGO_ENABLED=1 go test -race -shuffle=on -timeout 20m -tags "$HEADLESS_TAGS" ./...; }
+unit() { COFFER_E2E_PLACES=0 CGO_ENABLED=1 go test -race -shuffle=on -timeout 20m -tags "$HEADLESS_TAGS" ./...; }
+
+# servers makes sure of the real servers that the tests of the places start: a test whose server is missing skips, and
+# here nothing shall.
+servers() {
+  versitygw || return
+  local server
+  for server in apache2 rclone sshd ssh-keygen "$TOOLS"/versitygw-*/versitygw; do
+    PATH=$PATH:/usr/sbin command -v "$server" >/dev/null || { say "there is no $server"; return 1; }
+  done
+  [ -e /usr/lib/apache2/modules/mod_dav_fs.so ] || { say "Apache has no mod_dav_fs"; return 1; }
+}
+
+# Whole backups through the command line, as built, to every kind of place; kills, and the troubles of each.
+places() { COFFER_E2E_PLACES=1 CGO_ENABLED=0 go test -count=1 -timeout 10m ./e2e/places; }
 
 # Fifty kills, and memory that is measured, mean little and take long under the race detector.
 heavy() { CGO_ENABLED=0 go test -count=1 -timeout 10m -run 'Kill|Memory' ./app; }
@@ -41,15 +55,17 @@ window() {
 }
 
 part "vet" env CGO_ENABLED=0 go vet -tags "$HEADLESS_TAGS" ./...
+[ "$(uname -s)" != Linux ] || part "the servers that the tests start" servers
 part "unit tests and stories, with the race detector" unit
 part "fifty kills, and memory" heavy
 part "the demo, with the static binary" demo
 part "the second reader of the format" reader
 if [ "$(uname -s)" = Linux ]; then
   part "the key store" keyring
+  part "places, against real servers" places
   part "the window" window
 else
-  say "== the key store and the window are tested on Linux only: NOT run here"
+  say "== the key store, the window and the places on real servers are tested on Linux only: NOT run here"
 fi
 
 [ ${#failed[@]} -eq 0 ] || die "$(printf 'FAILED: %s\n' "${failed[@]}")"
