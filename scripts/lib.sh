@@ -28,8 +28,8 @@ tool() {
   GOBIN=$dir CGO_ENABLED=0 GOFLAGS=-trimpath go install "$3@$2"
 }
 
-# A real server of S3, over a folder.
-versitygw() { tool versitygw v1.0.14 github.com/versity/versitygw/cmd/versitygw; }
+# A real server of S3, over a folder. Older ones have no --keep-alive.
+versitygw() { tool versitygw v1.8.0 github.com/versity/versitygw/cmd/versitygw; }
 
 # Tags that leave OpenGL out: package fyne/app then uses its software driver, so everything, the root package too,
 # can be vetted and tested without a C library of the window system.
