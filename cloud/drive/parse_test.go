@@ -147,7 +147,7 @@ func FuzzParseToken(f *testing.F) {
 	f.Add([]byte("1//abc\n"))
 	f.Add([]byte(`{"refresh_token":"1//abc"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		token, err := parseToken(data)
+		token, err := ParseToken(data)
 		if (err == nil) != printable(token.Refresh(), maxToken) {
 			t.Fatalf("%q, %v", token.Refresh(), err)
 		}

@@ -62,14 +62,15 @@ func ReadTokenFile(path string) (Token, error) {
 	if err != nil {
 		return Token{}, fmt.Errorf("read token file: %w", err)
 	}
-	t, err := parseToken(data)
+	t, err := ParseToken(data)
 	if err != nil {
 		return Token{}, fmt.Errorf("read token file %s: %w", path, err)
 	}
 	return t, nil
 }
 
-func parseToken(data []byte) (Token, error) {
+// ParseToken reads what [ReadTokenFile] found.
+func ParseToken(data []byte) (Token, error) {
 	if len(data) > maxTokenFile {
 		return Token{}, fmt.Errorf("%w: too long", errSyntax)
 	}
