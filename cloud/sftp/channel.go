@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// patience is how long a request that was given up may stay unanswered
-	// before its channel counts as stuck.
+	// patience is how long the answer to a request that was given up may take, from
+	// when it was sent, before its channel counts as stuck.
 	patience = 10 * time.Second
 	// maxLate is how many of those there may be.
 	maxLate = 1024
@@ -54,7 +54,8 @@ type channel struct {
 type ticket struct {
 	id      uint32
 	answer  chan reply // holds one
-	givenUp time.Time  // guarded by the channel's mu; zero: somebody waits
+	begun   time.Time
+	givenUp bool // guarded by the channel's mu; nobody waits
 }
 
 // newChannel greets the server and starts the conversation. wire must end its
@@ -178,7 +179,7 @@ func (c *channel) deliver(packet []byte) error {
 	}
 	delete(c.waiting, id)
 	t.answer <- r
-	if !t.givenUp.IsZero() {
+	if t.givenUp {
 		c.late--
 		c.dismiss(r)
 	}
@@ -254,7 +255,7 @@ func (c *channel) ticket() *ticket {
 			break
 		}
 	}
-	t := &ticket{id: c.lastID, answer: make(chan reply, 1)}
+	t := &ticket{id: c.lastID, answer: make(chan reply, 1), begun: time.Now()}
 	c.waiting[t.id] = t
 	return t
 }
@@ -270,7 +271,7 @@ func (c *channel) forget(t *ticket) {
 func (c *channel) giveUp(t *ticket) {
 	c.mu.Lock()
 	if _, waiting := c.waiting[t.id]; waiting {
-		t.givenUp = time.Now()
+		t.givenUp = true
 		c.late++
 	} else if r, came := poll(t.answer); came {
 		c.dismiss(r)
@@ -300,7 +301,7 @@ func (c *channel) stuck(now time.Time) bool {
 		return false
 	}
 	for _, t := range c.waiting {
-		if !t.givenUp.IsZero() && now.Sub(t.givenUp) > patience {
+		if t.givenUp && now.Sub(t.begun) > patience {
 			return true
 		}
 	}

@@ -39,6 +39,7 @@ type link struct {
 	key     string // fingerprint of the host key
 	keyType string
 	done    chan struct{} // closed when the connection is over
+	opening turnstile     // held by who opens a channel
 
 	mu       sync.Mutex
 	channels []*channel // guarded by mu
@@ -142,7 +143,7 @@ func (d *Driver) greet(ctx context.Context, id *identity, algorithms []string) (
 	}
 	l := &link{
 		client: ssh.NewClient(c, channels, requests), wire: w, key: id.offered, keyType: id.keyType,
-		done: make(chan struct{}), most: maxChannels, used: time.Now(),
+		done: make(chan struct{}), opening: newTurnstile(), most: maxChannels, used: time.Now(),
 	}
 	go l.await()
 	go l.watch()
@@ -273,33 +274,58 @@ func (l *link) alive() bool {
 }
 
 // enter gives an operation a channel: a free one, a new one, or the one with the
-// fewest users. Release it with leave.
+// fewest users. Release it with leave. One opens at a time: a server that allows
+// two more would refuse all of eight who ask at once.
 func (l *link) enter(ctx context.Context) (*channel, error) {
-	l.mu.Lock()
-	l.tidy(time.Now())
-	best, room := l.best(), len(l.channels) < l.most
-	if best != nil && (best.users == 0 || !room) {
-		c := l.take(best)
-		l.mu.Unlock()
+	if c := l.pick(false); c != nil {
 		return c, nil
 	}
-	l.mu.Unlock()
-
-	c, err := l.dial(ctx)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err == nil {
-		l.channels = append(l.channels, c)
-		return l.take(c), nil
+	if !l.opening.tryEnter() {
+		if c := l.pick(true); c != nil {
+			return c, nil
+		}
+		if err := l.opening.enter(ctx); err != nil {
+			return nil, err
+		}
 	}
-	var full *fullError
-	if errors.As(err, &full) && len(l.channels) > 0 {
-		l.most = len(l.channels) // the server wants no more of them
-		if best = l.best(); best != nil {
-			return l.take(best), nil
+	defer l.opening.leave()
+	if c := l.pick(false); c != nil { // somebody opened or left one meanwhile
+		return c, nil
+	}
+	c, err := l.dial(ctx)
+	if err == nil {
+		return l.add(c), nil
+	}
+	if errors.Is(err, cloud.ErrLimit) {
+		l.mu.Lock()
+		l.most = max(1, len(l.channels)) // the server wants no more of them
+		l.mu.Unlock()
+		if c := l.pick(true); c != nil {
+			return c, nil
 		}
 	}
 	return nil, err
+}
+
+// pick returns a channel: one that nobody uses, or, if no more can be opened or
+// shared is true, the one with the fewest users; nil if there is none.
+func (l *link) pick(shared bool) *channel {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tidy(time.Now())
+	best := l.best()
+	if best == nil || !shared && len(l.channels) < l.most && (best.load() > 0 || best.stuck(time.Now())) {
+		return nil
+	}
+	return best.join()
+}
+
+// add takes a new channel in, for one user.
+func (l *link) add(c *channel) *channel {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.channels = append(l.channels, c)
+	return c.join()
 }
 
 // A fullError is that of a server which opens no further channel.
@@ -351,8 +377,8 @@ func (c *channel) load() int {
 	return c.users
 }
 
-// take counts one more user. The caller holds the link's mu.
-func (l *link) take(c *channel) *channel {
+// join counts one more user. The caller holds the link's mu.
+func (c *channel) join() *channel {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.users++

@@ -42,6 +42,16 @@ func (t turnstile) enter(ctx context.Context) error {
 	}
 }
 
+// tryEnter goes through if nobody is in there.
+func (t turnstile) tryEnter() bool {
+	select {
+	case t <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
 func (t turnstile) leave() { <-t }
 
 // method returns how to publish here, which the first upload finds out.

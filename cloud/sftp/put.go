@@ -324,7 +324,7 @@ func (d *Driver) remove(ctx context.Context, v *visit, name string) error {
 		}
 	}
 	if isRefusal(err) {
-		err = d.explain(ctx, v, d.folder, -slack, err) // removing needs no room
+		err = d.explain(ctx, v, d.folder, noRoom, err)
 	}
 	return err
 }

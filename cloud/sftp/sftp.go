@@ -325,13 +325,15 @@ func (d *Driver) Capacity(ctx context.Context) (cloud.Capacity, error) {
 	defer v.leave()
 	r, err := v.room(ctx, d.folder)
 	if isCode(err, codeNoSuchFile) {
-		return cloud.Capacity{}, d.gone(ctx, v)
+		if err := d.gone(ctx, v); !errors.Is(err, cloud.ErrNotFound) {
+			return cloud.Capacity{}, settle(ctx, err)
+		}
 	}
 	if isRefusal(err) || err == nil && (r.block == 0 || r.blocks == 0) {
 		return cloud.Capacity{}, fmt.Errorf("%w: the server does not tell its space", cloud.ErrUnsupported)
 	}
 	if err != nil {
-		return cloud.Capacity{}, fmt.Errorf("ask for free space: %w", err)
+		return cloud.Capacity{}, settle(ctx, fmt.Errorf("ask for free space: %w", err))
 	}
 	total := r.bytes(r.blocks)
 	return cloud.Capacity{Free: min(r.bytes(r.free), total), Total: total}, nil
@@ -348,9 +350,13 @@ func (r room) bytes(blocks uint64) int64 {
 // slack is what a file system may keep for itself and still be called full.
 const slack = 1 << 20
 
+// noRoom is what removing needs.
+const noRoom = -1
+
 // explain looks for the reason of a refused write. Version 3 has one word for a
 // full disk, a used up quota and a broken one; the room of the file system tells
-// the first from the rest. need is how many bytes were still to be written.
+// the first from the rest. need is how many bytes were to be written; noRoom if
+// it was about something that needs none.
 func (d *Driver) explain(ctx context.Context, v *visit, folder string, need int64, refusal error) error {
 	if !isCode(refusal, codeFailure, codeDenied) {
 		return classify(refusal)
@@ -367,7 +373,7 @@ func (d *Driver) explain(ctx context.Context, v *visit, folder string, need int6
 		return fmt.Errorf("%w: %w", cloud.ErrReadOnly, refusal)
 	case isCode(refusal, codeDenied):
 		return classify(refusal)
-	case r.bytes(r.free) < need+slack, r.files > 0 && r.inodes == 0:
+	case need != noRoom && (r.bytes(r.free) < need+slack || r.files > 0 && r.inodes == 0):
 		return fmt.Errorf("%w: %w", cloud.ErrFull, refusal)
 	}
 	return classify(refusal)
