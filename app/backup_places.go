@@ -130,10 +130,13 @@ func (all *backups) note(e placeEntry, s *BackupSummary, err error) {
 	}
 }
 
-// isWaiting reports that nobody failed: the place is not there now, or the network is one
-// that is paid by the byte.
+// isWaiting reports that nobody failed: the place is not there now, takes nothing more
+// today, or needs a network that is paid by the byte.
 func isWaiting(err error) bool {
-	return !errors.Is(err, ErrRollback) && (errors.Is(err, cloud.ErrOffline) || errors.Is(err, ErrMetered))
+	if errors.Is(err, ErrRollback) {
+		return false // an alarm, whatever else is the case
+	}
+	return errors.Is(err, cloud.ErrOffline) || errors.Is(err, cloud.ErrLimit) || errors.Is(err, ErrMetered)
 }
 
 // result is the summary of the first place that took the backup, and the error that the
