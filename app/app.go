@@ -140,7 +140,12 @@ func New(cfg Config) (*App, error) {
 			return nil, fmt.Errorf("make profile folder: %w", err)
 		}
 	}
-	return &App{cfg: cfg}, nil
+	a := &App{cfg: cfg}
+	if err := a.upgradeIdle(); err != nil {
+		cfg.Log.Warn("could not move the state of an older version", "err", err)
+	}
+	a.startNetwork()
+	return a, nil
 }
 
 // maxComputer is how long a computer's name may be, in bytes: it stands in heads and vault
@@ -161,8 +166,9 @@ func computerName(name string) string {
 	return out.String()
 }
 
-// Close forgets the key.
+// Close forgets the key, and the secrets of places that were only connected.
 func (a *App) Close() error {
+	a.reach.close()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.root.Wipe()

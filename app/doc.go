@@ -4,7 +4,9 @@
 // # Words
 //
 //   - profile: a folder with the settings and the state of one backup on this computer ([App]).
-//   - place (destination): where backups live. It sees only opaque objects.
+//   - place (destination): where backups live. It sees only opaque objects. A profile may
+//     have several, each with all that is needed to restore ([Place]).
+//   - connection: what reaches a place: address, options, secrets ([Connection]).
 //   - source: a file or folder that is backed up.
 //   - repository: all backups in a place that open with one root key.
 //   - snapshot: one backup: every source as it was at one time.
@@ -24,12 +26,13 @@
 //
 //	| hop | file                   | function         | what the reader learns                                  |
 //	| 1   | cmd/coffer/backup.go   | backup           | the command: progress, summary, exit status             |
-//	| 2   | app/backup.go          | Backup           | the whole pipeline: order, limits, what is counted      |
-//	| 3   | app/source/read.go     | ReadTolerant     | how a file is read that changes, or cannot be read      |
-//	| 4   | app/repo/writer.go     | Commit           | chunk, known?, segment, pack, index; snapshot last      |
-//	| 5   | crypto/envelope.go     | NewSealer        | what is sealed with what, and bound to what             |
-//	| 6   | cloud/store.go         | Put              | retry, pause, error classes                             |
-//	| 7   | cloud/folder/write.go  | Put              | temporary file, flush, publish, flush                   |
+//	| 2   | app/backup_places.go   | Backup           | each place in turn, and what of it is a failure         |
+//	| 3   | app/backup.go          | run              | the whole pipeline: order, limits, what is counted      |
+//	| 4   | app/source/read.go     | ReadTolerant     | how a file is read that changes, or cannot be read      |
+//	| 5   | app/repo/writer.go     | Commit           | chunk, known?, segment, pack, index; snapshot last      |
+//	| 6   | crypto/envelope.go     | NewSealer        | what is sealed with what, and bound to what             |
+//	| 7   | cloud/store.go         | Put              | retry, pause, error classes                             |
+//	| 8   | cloud/folder/write.go  | Put              | temporary file, flush, publish, flush                   |
 //
 // # One restore
 //
@@ -54,7 +57,7 @@
 //
 // # What is on the disk of this computer
 //
-//	settings.json             sources, place, where the key is kept; no secret
+//	settings.json             sources, places, where the key is kept; no secret
 //	key                       the 64 digits, only where no keyring keeps them (0600)
 //	state/profile.lock        held while a backup, a restore or a change of a way in runs
 //	state/settings.lock       held for the moment in which settings.json is replaced
@@ -62,6 +65,13 @@
 //	state/practice            compares a password without a try; opens only with the root key
 //	state/pending-setup.json  a Setup that has not come to its end
 //	state/pending-vault.json  a password that is on its way into the vault
-//	state/device-*.json       the newest snapshot known of each device, against rollback
+//	state/pending-place.json  a place whose secrets and state are about to come or to go
+//	state/head                the newest head, for the places that do not have it yet
+//	state/device.key          seals what is secret in this folder, where no keyring keeps it
+//	state/proxy               the password of the proxy, sealed
+//	state/places/ID/          one folder for each place:
+//	  device.json             the newest snapshot known of each device, against rollback
+//	  journal                 where an interrupted backup goes on
+//	  secrets                 what opens the place, sealed, where no keyring keeps it
 //	cache/                    may be deleted at any time
 package app

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +11,6 @@ import (
 	"time"
 
 	"coffer/app/repo"
-	"coffer/cloud"
 	"coffer/crypto"
 	"coffer/vault"
 )
@@ -24,8 +24,12 @@ const maxPractice = 4 << 10
 // uploaded; every backup made before stays as it is. When the old password's vault is on
 // another computer, the new one is kept in this computer's vault.
 //
-// The commit point is the arrival of the new head in the place. A crash before it leaves
-// the old password, one after it the new; the same call goes on from either.
+// Of several places each gets the new head. One that does not answer gets it when it is
+// next used: until then it shows the old head, whose password the vault does not take any
+// more.
+//
+// The commit point is the arrival of the new head in the first place. A crash before it
+// leaves the old password, one after it the new; the same call goes on from either.
 func (a *App) ChangePassword(ctx context.Context, newPassword Secret) error {
 	unlock, err := a.lockProfile()
 	if err != nil {
@@ -37,16 +41,13 @@ func (a *App) ChangePassword(ctx context.Context, newPassword Secret) error {
 		return err
 	}
 	defer root.Wipe()
-	store, p, err := a.openPlace(ctx)
-	if err != nil {
+	c := change{app: a, root: root, keys: root.Derive(), secret: newPassword}
+	defer c.keys.Wipe()
+	if err := c.openPlaces(ctx); err != nil {
 		return err
 	}
-	defer store.Close()
-	c := change{app: a, store: store.Store, root: root, keys: root.Derive(), secret: newPassword}
-	defer c.keys.Wipe()
-	if err := c.findHead(ctx, p); err != nil {
-		return fmt.Errorf("change password: %w", err)
-	}
+	defer c.close()
+	c.findHead()
 	if err := a.checkNewSecret(c.lock, newPassword); err != nil {
 		return fmt.Errorf("change password: %w", err)
 	}
@@ -81,33 +82,70 @@ func noteLock(p *Profile, lock LockKind, head *repo.Head) {
 
 // change is one change of a way in.
 type change struct {
-	app    *App
-	store  *cloud.Store
-	root   RootKey
-	keys   *crypto.Keys
-	secret Secret
-	head   *repo.Head // as it is, and then as it becomes
-	lock   LockKind
-	older  bool // the place has more than the one head: an interrupted change left them
+	app     *App
+	profile Profile
+	places  []*placeStore // that answer; the one with the newest true head first
+	root    RootKey
+	keys    *crypto.Keys
+	secret  Secret
+	head    *repo.Head // as it is, and then as it becomes
+	lock    LockKind
+	older   bool // some place has more or other than the one head: an interrupted change left it
+}
+
+// openPlaces opens the places that answer, and fails with the error of the first when none
+// does.
+func (c *change) openPlaces(ctx context.Context) (err error) {
+	if c.profile, err = c.app.profile(); err != nil {
+		return err
+	}
+	var first error
+	for _, e := range c.profile.Places {
+		store, err := c.app.openEntry(ctx, c.profile, e)
+		if ctx.Err() != nil {
+			c.close()
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			c.app.cfg.Log.InfoContext(ctx, "a place does not answer, and gets the new head later", "place", e.ID, "err", err)
+			first = cmp.Or(first, err)
+			continue
+		}
+		c.places = append(c.places, store)
+	}
+	if len(c.places) == 0 {
+		return first
+	}
+	return nil
+}
+
+func (c *change) close() {
+	for _, store := range c.places {
+		_ = store.Close() // nothing is written by closing
+	}
 }
 
 // findHead takes the newest head that is true. When all are lost a new one is made: the
 // key is here, and that is all a head needs.
-func (c *change) findHead(ctx context.Context, p Profile) error {
-	found, err := readHeads(ctx, c.store)
-	if err != nil {
-		return err
+func (c *change) findHead() {
+	for i, store := range c.places {
+		head, _ := store.heads.verified(c.keys)
+		if i > 0 && (head == nil || c.head == nil || head.Name != c.head.Name) {
+			c.older = true
+		}
+		if head != nil && (c.head == nil || head.Generation > c.head.Generation) {
+			c.head = head
+			c.places[0], c.places[i] = c.places[i], c.places[0]
+		}
+		c.older = c.older || len(store.heads.of(c.keys.Repository())) > 1
 	}
-	c.head, _ = found.verified(c.keys)
 	if c.head == nil {
-		c.head = &repo.Head{MadeAt: p.SetUpAt.Unix(), Computer: c.app.cfg.Computer, OS: runtime.GOOS}
+		c.head = &repo.Head{MadeAt: c.profile.SetUpAt.Unix(), Computer: c.app.cfg.Computer, OS: runtime.GOOS}
 	}
-	c.older = len(found.of(c.keys.Repository())) > 1
 	c.lock = LockPassword
 	if c.head.Passphrase != nil && c.head.Vault == nil {
 		c.lock = LockPassphrase
 	}
-	return nil
 }
 
 // apply sets the secret and returns the practice check of it.
@@ -147,13 +185,29 @@ func (c *change) publish(ctx context.Context, slot vault.Slot) error {
 	return c.write(ctx, next)
 }
 
-// write stores the head: THE COMMIT POINT of a change.
+// write stores the head in the first place, THE COMMIT POINT of a change, and then in the
+// others: those that do not take it get it when they are next used.
 func (c *change) write(ctx context.Context, next repo.Head) error {
-	written, err := repo.WriteHead(ctx, c.store, c.keys, next)
+	first := c.places[0]
+	written, err := repo.WriteHead(ctx, first.Store, c.keys, next)
 	if err != nil {
-		return err
+		return first.at(err)
 	}
 	c.head, c.older = &written, false
+	c.app.keepHead(ctx, first.Store, &written)
+	kept, ok := c.app.readKeptHead(c.profile.Repository)
+	if !ok || kept.Generation != written.Generation {
+		return nil // logged: the other places get it when it is read again
+	}
+	for _, store := range c.places[1:] {
+		err := c.app.putHead(ctx, store, kept)
+		if err == nil {
+			err = deleteOlder(ctx, store, c.keys, &written)
+		}
+		if err != nil {
+			c.app.cfg.Log.InfoContext(ctx, "a place does not take the new head, and gets it later", "place", store.entry.ID, "err", err)
+		}
+	}
 	return nil
 }
 

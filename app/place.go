@@ -77,35 +77,70 @@ const (
 // error: Exists is false, and Setup can make it.
 func (a *App) InspectPlace(ctx context.Context, dest string) (PlaceInfo, error) {
 	store, err := a.openDest(ctx, dest, false)
-	info := PlaceInfo{Kind: store.entry.Kind, Dest: store.entry.Dest, Free: -1, Total: -1}
-	if errors.Is(err, cloud.ErrNoPlace) {
-		return info, nil
-	}
+	info, err := a.inspect(ctx, store, err)
 	if err != nil {
 		return info, fmt.Errorf("inspect place: %w", err)
-	}
-	defer store.Close()
-	if err := a.inspect(ctx, store, &info); err != nil {
-		return info, fmt.Errorf("inspect place: %w", atPlace(info.Dest, err))
 	}
 	return info, nil
 }
 
-func (a *App) inspect(ctx context.Context, store *placeStore, info *PlaceInfo) error {
-	info.Exists = true
-	if room, err := store.Capacity(ctx); err == nil {
-		info.Free, info.Total = room.Free, room.Total
+// inspect looks at what came of opening a place, and closes it. Whether a place exists may
+// show at the first request only.
+func (a *App) inspect(ctx context.Context, store *placeStore, err error) (PlaceInfo, error) {
+	info := PlaceInfo{Kind: store.entry.Kind, Dest: store.entry.Dest, Free: -1, Total: -1}
+	if err == nil {
+		defer store.Close()
+		err = store.at(a.look(ctx, store, &info))
 	}
-	info.Writable = true
-	if dir := store.entry.Dir; dir != "" {
-		info.Writable, info.Foreign = takesFiles(dir), countForeign(dir)
+	if isAbsent(err) {
+		return PlaceInfo{Kind: info.Kind, Dest: info.Dest, Free: -1, Total: -1}, nil
 	}
+	return info, err
+}
+
+func (a *App) look(ctx context.Context, store *placeStore, info *PlaceInfo) error {
 	found, err := readHeads(ctx, store.Store)
 	if err != nil {
 		return err
 	}
-	info.Backups, err = a.backupsIn(ctx, store.Store, found)
-	return err
+	if info.Backups, err = a.backupsIn(ctx, store.Store, found); err != nil {
+		return err
+	}
+	info.Exists, info.Writable = true, true
+	if dir := store.entry.Dir; dir != "" {
+		info.Writable, info.Foreign = takesFiles(dir), countForeign(dir)
+	}
+	if room, err := store.Capacity(ctx); err == nil {
+		info.Free, info.Total = room.Free, room.Total
+	}
+	store.learn()
+	info.Account = store.entry.Options[OptionAccount]
+	if d, ok := store.driver.(cloud.Describer); ok {
+		if said, err := d.Describe(ctx); err == nil {
+			info.Server = said.Server
+			if said.Account != "" {
+				info.Account = said.Account
+			}
+		}
+	}
+	info.Promises = promisesOf(store.Caps())
+	return nil
+}
+
+// promisesOf is what a kind of place says of itself; TestPlace finds out more.
+func promisesOf(c cloud.Caps) []Promise {
+	list := []Promise{
+		{PromiseListed, ""}, {PromiseFirst, ""}, {PromiseResumes, ""}, {PromiseVersions, ""},
+		{PromiseLocked, ""}, {PromiseChecksum, ""}, {PromiseRemote, ""},
+	}
+	kept := []bool{c.ListAfterPut, c.PutIfAbsent, c.ResumePut, c.Versions, c.Lock, c.ServerSum != "", c.RemoteConfirm}
+	for i := range list {
+		list[i].Kept = PromiseNot
+		if kept[i] {
+			list[i].Kept = PromiseKept
+		}
+	}
+	return list
 }
 
 // WaysIn returns the ways into one backup of a place, and asks the vault how many tries

@@ -84,10 +84,13 @@ func (e *PlaceError) Error() string { return "at the place: " + e.Err.Error() }
 func (e *PlaceError) Unwrap() error { return e.Err }
 
 // atPlace names the place, once; of nil it makes nil.
-func atPlace(place string, err error) error {
+func atPlace(place string, err error) error { return atAccount(place, "", err) }
+
+// atAccount names the place and whose it is.
+func atAccount(place, account string, err error) error {
 	var known *PlaceError
 	if err == nil || errors.As(err, &known) {
 		return err
 	}
-	return &PlaceError{Place: place, Err: err}
+	return &PlaceError{Place: place, Account: account, Err: err}
 }

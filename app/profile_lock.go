@@ -27,6 +27,10 @@ func (a *App) lockProfile() (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock profile: %w", err)
 	}
+	if err := a.upgrade(); err != nil {
+		unlock()
+		return nil, err
+	}
 	return unlock, nil
 }
 

@@ -137,6 +137,12 @@ func (p Profile) placesFor(idOrDest string) ([]placeEntry, error) {
 	return []placeEntry{e}, nil
 }
 
+// same reports whether two entries say the same.
+func (e placeEntry) same(o placeEntry) bool {
+	return e.ID == o.ID && e.Dest == o.Dest && e.Kind == o.Kind && e.Dir == o.Dir && e.AddedAt.Equal(o.AddedAt) &&
+		maps.Equal(e.Options, o.Options)
+}
+
 // merged returns options with changes over them; one that is "" is removed.
 func merged(options, changes map[string]string) map[string]string {
 	out := maps.Clone(options)

@@ -108,6 +108,9 @@ func (a *App) newRestore(ctx context.Context, o RestoreOptions) (*restore, error
 	if info, err := os.Stat(path); err == nil && !info.IsDir() {
 		return nil, &PathError{path, target.ErrNotFolder}
 	}
+	if err := a.outsidePlaces(path); err != nil {
+		return nil, err
+	}
 	s, snapshot, err := a.openSnapshot(ctx, o.Snapshot)
 	if err != nil {
 		return nil, err
@@ -118,6 +121,21 @@ func (a *App) newRestore(ctx context.Context, o RestoreOptions) (*restore, error
 		return nil, err
 	}
 	return r, nil
+}
+
+// outsidePlaces refuses a target inside a place: files there are not Coffer's, so other
+// people's software, and the user who tidies up, would take them for what they are.
+func (a *App) outsidePlaces(path string) error {
+	p, err := a.profile()
+	if err != nil {
+		return err
+	}
+	for _, e := range p.Places {
+		if e.Dir != "" && isInside(path, e.Dir) {
+			return &PathError{path, ErrTargetInPlace}
+		}
+	}
+	return nil
 }
 
 // insideSource reports whether what is restored would be backed up again.

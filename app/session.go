@@ -54,7 +54,9 @@ func (a *App) openSessionAt(ctx context.Context, e placeEntry) (*session, error)
 	if err != nil {
 		return nil, err
 	}
-	return a.openRepo(ctx, &session{store: store, profile: profile, keys: root.Derive()})
+	s := &session{store: store, profile: profile, keys: root.Derive()}
+	a.settleHeads(ctx, store, s.keys)
+	return a.openRepo(ctx, s)
 }
 
 func (a *App) openRepo(ctx context.Context, s *session) (_ *session, err error) {
@@ -114,13 +116,16 @@ type knownSnapshot struct {
 	Name     string `json:"name"` // 40 hex digits
 }
 
-const maxDeviceState = 16 << 20
+const (
+	deviceFile     = "device.json"
+	maxDeviceState = 16 << 20
+)
 
 // placeDir is what this computer keeps of one place: its device state, the journal of a
 // backup, and what the driver keeps.
 func (a *App) placeDir(id string) string { return filepath.Join(a.stateDir(), "places", id) }
 
-func (a *App) devicePath(id string) string { return filepath.Join(a.placeDir(id), "device.json") }
+func (a *App) devicePath(id string) string { return filepath.Join(a.placeDir(id), deviceFile) }
 
 func (a *App) loadDevice(id string) (deviceState, error) {
 	data, err := readBounded(a.devicePath(id), maxDeviceState)

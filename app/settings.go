@@ -79,10 +79,21 @@ func (a *App) SaveSettings(s Settings) error {
 	if err := s.check(); err != nil {
 		return fmt.Errorf("save settings: %w", err)
 	}
-	return a.changeProfile(func(p *Profile) error {
+	before, err := a.loadProfile()
+	if err != nil {
+		return err
+	}
+	if err := a.changeNetwork(before, s); err != nil {
+		return fmt.Errorf("save settings: %w", err)
+	}
+	err = a.changeProfile(func(p *Profile) error {
 		p.Settings = s
 		return nil
 	})
+	if err != nil {
+		return errors.Join(err, a.changeNetwork(Profile{Settings: s, KeptIn: before.KeptIn}, before.Settings))
+	}
+	return nil
 }
 
 func (s Settings) check() error {
@@ -105,6 +116,20 @@ func (s Settings) check() error {
 	}
 	if s.MemoryMiB < 0 || s.MemoryMiB > 1<<20 {
 		return fmt.Errorf("%w: memory", ErrSettings)
+	}
+	if s.UploadLimit < 0 || s.DownloadLimit < 0 {
+		return fmt.Errorf("%w: limit of the network", ErrSettings)
+	}
+	if s.Proxy != "" && s.Proxy != proxyDirect {
+		if _, err := parseProxy(s.Proxy); err != nil || len(s.Proxy) > maxOptionBytes {
+			return fmt.Errorf("%w: proxy", ErrSettings)
+		}
+	}
+	if s.CAFile != "" && !filepath.IsAbs(s.CAFile) {
+		return fmt.Errorf("%w: file of certificates", ErrSettings)
+	}
+	if !slices.Contains([]string{"", MeteredWait, MeteredGoOn}, s.Metered) {
+		return fmt.Errorf("%w: metered", ErrSettings)
 	}
 	if len(s.Language) > 64 {
 		return fmt.Errorf("%w: language", ErrSettings)

@@ -2,15 +2,12 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"time"
 
 	"coffer/app/repo"
-	"coffer/cloud"
 	"coffer/crypto"
 	"coffer/vault"
 )
@@ -90,6 +87,7 @@ const minFree = 1 << 20
 //	the password goes into the vault (which has its own note, see enroll)
 //	the head goes into the place: whoever has the key can open it
 //	the key is stored where this computer keeps it
+//	the secrets of the place are stored (state/pending-place.json names it until then)
 //	settings.json is written: THE COMMIT POINT; now the backup is this profile's
 //	the notes are removed
 //
@@ -115,7 +113,7 @@ func (a *App) Setup(ctx context.Context, o SetupOptions) (SetupResult, error) {
 			return SetupResult{}, fmt.Errorf("set up: %w", err)
 		}
 	}
-	s.finish()
+	s.finish(ctx)
 	return SetupResult{Key: cloneKey(s.root), Repository: s.keys.Repository().String(), Notices: s.notices}, nil
 }
 
@@ -204,7 +202,7 @@ func (s *setup) openPlace(ctx context.Context) error {
 	if err := s.findPlace(ctx); err != nil {
 		return err
 	}
-	return atPlace(s.store.entry.Dest, s.preparePlace(ctx))
+	return s.store.at(s.preparePlace(ctx))
 }
 
 // findPlace opens the place, or makes it.
@@ -212,12 +210,12 @@ func (s *setup) findPlace(ctx context.Context) (err error) {
 	// Where the place will be is known before it is made: nothing is made inside a source.
 	probe, err := s.app.openDest(ctx, s.opts.To, false)
 	if err == nil {
-		probe.Close()
+		_ = probe.Store.Close() // nothing was written
 	}
 	if err := checkApart(probe.entry.Dir, s.profile.Sources); err != nil {
-		return atPlace(probe.entry.Dest, err)
+		return probe.at(err)
 	}
-	if err != nil && !(s.opts.Create && errors.Is(err, cloud.ErrNoPlace)) {
+	if err != nil && !(s.opts.Create && isAbsent(err)) {
 		return err
 	}
 	store, err := s.app.openDest(ctx, s.opts.To, s.opts.Create)
@@ -232,20 +230,9 @@ func (s *setup) preparePlace(ctx context.Context) error {
 	if err := s.mustBeFree(ctx); err != nil {
 		return err
 	}
-	if room, err := s.store.Capacity(ctx); err == nil && room.Free >= 0 && room.Free < minFree {
-		return fmt.Errorf("%w: less than %d bytes are free", cloud.ErrFull, minFree)
-	}
-	if dir := s.store.entry.Dir; dir != "" {
-		if n := countForeign(dir); n > 0 {
-			s.notice(NoticeForeignFiles, map[string]string{"count": strconv.Itoa(n)})
-		}
-	}
 	// The first write: a place that is read-only is found out before a password is set.
-	err := repo.WriteReadme(ctx, s.store.Store)
-	if errors.Is(err, cloud.ErrExists) {
-		s.notice(NoticeNoReadme, nil)
-		return nil
-	}
+	notices, err := s.app.beginPlace(ctx, s.store)
+	s.notices = append(s.notices, notices...)
 	return err
 }
 
@@ -302,7 +289,7 @@ func (s *setup) makeWayIn(ctx context.Context) error {
 
 func (s *setup) writeHead(ctx context.Context) (err error) {
 	s.head, err = repo.WriteHead(ctx, s.store.Store, s.keys, s.head)
-	return atPlace(s.store.entry.Dest, err)
+	return s.store.at(err)
 }
 
 // commit stores the key and then the profile.
@@ -313,25 +300,31 @@ func (s *setup) commit(ctx context.Context) error {
 		s.profile.SheetProvenAt = time.Now().UTC().Truncate(time.Second)
 	}
 	noteLock(&s.profile, s.opts.Lock, &s.head)
-	notices, err := s.app.commitProfile(ctx, s.root, s.profile, s.keys.Repository().String(), s.store.entry, s.opts.KeepKey)
+	notices, err := s.app.commitProfile(ctx, s.root, s.profile, s.keys.Repository().String(), s.store, s.opts.KeepKey)
 	s.notices = append(s.notices, notices...)
 	return err
 }
 
-// commitProfile stores the key and then writes settings.json, which is the commit point of
-// Setup and of Open.
-func (a *App) commitProfile(ctx context.Context, root RootKey, p Profile, repository string, place placeEntry, keep KeepKey) ([]Notice, error) {
+// commitProfile stores the key and the secrets of the place, and then writes settings.json,
+// which is the commit point of Setup and of Open.
+func (a *App) commitProfile(ctx context.Context, root RootKey, p Profile, repository string, place *placeStore, keep KeepKey) ([]Notice, error) {
 	where, notices, err := a.keepKey(ctx, root, keep)
 	if err != nil {
 		return nil, err
 	}
 	p.Repository, p.KeptIn, p.SetUpAt = repository, where, time.Now().UTC().Truncate(time.Second)
-	place.ID, place.AddedAt = newPlaceID(), p.SetUpAt
-	p.Places = []placeEntry{place}
-	err = a.changeProfile(func(now *Profile) error {
-		p.Language, p.Theme, p.TextScale = now.Language, now.Theme, now.TextScale // chosen meanwhile, in the window
-		*now = p
-		return nil
+	place.learn()
+	e := place.entry
+	e.ID, e.AddedAt = newPlaceID(), p.SetUpAt
+	p.Places = []placeEntry{e}
+	err = a.adopt(ctx, e, place.pending, where, func() error {
+		return a.changeProfile(func(now *Profile) error {
+			sources, exclude := p.Sources, p.Exclude
+			p.Settings = now.Settings // what was chosen meanwhile, in the window
+			p.Sources, p.Exclude = sources, exclude
+			*now = p
+			return nil
+		})
 	})
 	if err != nil {
 		a.dropKey(ctx, repository, where)
@@ -344,9 +337,10 @@ func (a *App) commitProfile(ctx context.Context, root RootKey, p Profile, reposi
 }
 
 // finish removes the notes. What it fails to remove is harmless: the profile is set up.
-func (s *setup) finish() {
+func (s *setup) finish(ctx context.Context) {
 	s.app.keepPractice(s.practice)
 	s.app.endEnroll()
+	s.app.keepHead(ctx, s.store.Store, &s.head)
 	if err := removeFile(s.app.pendingSetupPath()); err != nil {
 		s.app.cfg.Log.Warn("could not remove the note of the setup", "err", err)
 	}

@@ -66,24 +66,23 @@ func (a *App) open(ctx context.Context, o OpenOptions) (OpenResult, error) {
 		return OpenResult{}, err
 	}
 	defer store.Close()
-	dest := store.entry.Dest
 	if err := checkApart(store.entry.Dir, p.Sources); err != nil {
-		return OpenResult{}, atPlace(dest, err)
+		return OpenResult{}, store.at(err)
 	}
 	found, err := readHeads(ctx, store.Store)
 	if err != nil {
-		return OpenResult{}, atPlace(dest, err)
+		return OpenResult{}, store.at(err)
 	}
 	got, err := a.openHeads(ctx, found, o)
 	if err != nil {
-		return OpenResult{}, atPlace(dest, err)
+		return OpenResult{}, store.at(err)
 	}
 	defer got.root.Wipe()
-	return a.join(ctx, p, o, store.entry, got)
+	return a.join(ctx, p, o, store, got)
 }
 
 // join makes an opened backup this profile's.
-func (a *App) join(ctx context.Context, p Profile, o OpenOptions, place placeEntry, got opened) (OpenResult, error) {
+func (a *App) join(ctx context.Context, p Profile, o OpenOptions, place *placeStore, got opened) (OpenResult, error) {
 	keys := got.root.Derive()
 	defer keys.Wipe()
 	result := OpenResult{Repository: keys.Repository().String(), Notices: got.notices}
@@ -111,6 +110,9 @@ func (a *App) join(ctx context.Context, p Profile, o OpenOptions, place placeEnt
 		return OpenResult{}, err
 	}
 	a.keepPractice(practice)
+	if got.head != nil {
+		a.keepHead(ctx, place.Store, got.head)
+	}
 	result.Notices = append(result.Notices, notices...)
 	return result, nil
 }
