@@ -3,15 +3,12 @@ package transport
 import (
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
-// A conn is a connection that keeps the limits of its line.
-//
-// Writes pay before they move. A read pays after, before the next read: how much
-// comes is not known before, and bytes that have come must not be lost when a
-// deadline passes during the wait.
+// A conn is a connection that keeps the limits of its line. It pays before bytes
+// move: a read that paid afterwards would hold bytes that a deadline in between
+// could lose.
 type conn struct {
 	net.Conn
 	line *Line
@@ -21,12 +18,17 @@ type conn struct {
 	readLate  deadline
 	writeLate deadline
 
-	reading sync.Mutex   // held by a Read
-	debt    atomic.Int64 // bytes read and not yet paid for
+	reading sync.Mutex // held by a Read
+	down    allowance  // guarded by reading
+	writing sync.Mutex // held by a Write
+	up      allowance  // guarded by writing
 }
 
 func newConn(inner net.Conn, line *Line) *conn {
-	c := &conn{Conn: inner, line: line, closed: make(chan struct{})}
+	c := &conn{
+		Conn: inner, line: line, closed: make(chan struct{}),
+		down: allowance{bucket: line.down}, up: allowance{bucket: line.up},
+	}
 	c.readLate.reset()
 	c.writeLate.reset()
 	return c
@@ -36,43 +38,26 @@ func newConn(inner net.Conn, line *Line) *conn {
 func (c *conn) Read(p []byte) (int, error) {
 	c.reading.Lock()
 	defer c.reading.Unlock()
-	if err := c.pay(); err != nil {
+	size, err := c.down.next(len(p), halt{c.closed, c.readLate.passed()})
+	if err != nil {
 		return 0, &net.OpError{Op: "read", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
 	}
-	if size := c.line.down.piece(); size > 0 {
-		p = p[:min(len(p), size)]
-	}
-	n, err := c.Conn.Read(p)
-	if c.line.down.piece() > 0 {
-		c.debt.Add(int64(n))
-	}
+	n, err := c.Conn.Read(p[:size])
+	c.down.used(n)
 	return n, err
-}
-
-// pay waits until the bytes of the last read are paid for.
-func (c *conn) pay() error {
-	for {
-		debt := c.debt.Load()
-		if debt <= 0 {
-			return nil
-		}
-		paid, err := c.line.down.take(int(debt), halt{c.closed, c.readLate.passed()})
-		if err != nil {
-			return err
-		}
-		c.debt.Add(-int64(paid))
-	}
 }
 
 // Write implements [net.Conn].
 func (c *conn) Write(p []byte) (int, error) {
-	done := 0
-	for {
-		size, err := c.line.up.take(len(p)-done, halt{c.closed, c.writeLate.passed()})
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	for done := 0; ; {
+		size, err := c.up.next(len(p)-done, halt{c.closed, c.writeLate.passed()})
 		if err != nil {
 			return done, &net.OpError{Op: "write", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
 		}
 		n, err := c.Conn.Write(p[done : done+size])
+		c.up.used(n)
 		done += n
 		if err != nil || done >= len(p) {
 			return done, err
@@ -86,12 +71,23 @@ func (c *conn) Close() error {
 	c.closing.Do(func() {
 		close(c.closed)
 		c.line.leave(c)
-		c.line.down.charge(c.debt.Swap(0)) // many short connections are no way round the limit
 		c.readLate.stop()
 		c.writeLate.stop()
-		err = c.Conn.Close()
+		err = c.Conn.Close() // and with it the reads and writes under way
+		c.settle(&c.reading, &c.down)
+		c.settle(&c.writing, &c.up)
 	})
 	return err
+}
+
+// settle gives back what is left of an allowance, if nobody is using it still.
+func (c *conn) settle(mu *sync.Mutex, a *allowance) {
+	if !mu.TryLock() {
+		return // a read that ends just now: not worth waiting for
+	}
+	defer mu.Unlock()
+	a.bucket.giveBack(a.left)
+	a.left = 0
 }
 
 // SetDeadline implements [net.Conn].

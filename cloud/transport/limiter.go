@@ -30,6 +30,7 @@ type bucket struct {
 	mu      sync.Mutex
 	limiter *rate.Limiter // guarded by mu
 	size    int           // guarded by mu; of a piece; 0: no limit
+	spare   int           // guarded by mu; bytes that were given back
 	changed chan struct{} // guarded by mu; closed when the limit changes
 }
 
@@ -87,11 +88,11 @@ func (h halt) err() error {
 	}
 }
 
-// take waits for a turn and for the limit, and returns how many bytes (at least
-// one, at most want) may move now.
-func (b *bucket) take(want int, h halt) (int, error) {
+// take waits for a turn and for the limit, and returns how many bytes may move
+// for it: a whole piece; 0: there is no limit.
+func (b *bucket) take(h halt) (int, error) {
 	if b.piece() == 0 {
-		return min(want, freePiece), nil
+		return 0, nil
 	}
 	if err := h.err(); err != nil {
 		return 0, err
@@ -105,7 +106,7 @@ func (b *bucket) take(want int, h halt) (int, error) {
 		return 0, os.ErrDeadlineExceeded
 	}
 	for {
-		got, r, changed := b.reserve(want)
+		got, r, changed := b.reserve()
 		if r == nil {
 			return got, nil
 		}
@@ -120,16 +121,22 @@ func (b *bucket) take(want int, h halt) (int, error) {
 	}
 }
 
-// reserve takes up to want bytes from the bucket. A nil reservation needs no
-// wait.
-func (b *bucket) reserve(want int) (int, *rate.Reservation, <-chan struct{}) {
+// reserve takes a piece from the bucket. A nil reservation needs no wait.
+func (b *bucket) reserve() (int, *rate.Reservation, <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.size == 0 {
-		return min(want, freePiece), nil, nil
+	if b.spare >= b.size { // or no limit: 0
+		b.spare -= b.size
+		return b.size, nil, nil
 	}
-	got := min(want, b.size)
-	return got, b.limiter.ReserveN(time.Now(), got), b.changed
+	return b.size, b.limiter.ReserveN(time.Now(), b.size), b.changed
+}
+
+// giveBack returns what a connection paid for and did not use.
+func (b *bucket) giveBack(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.spare = min(b.spare+n, maxPiece)
 }
 
 // wait sleeps for d. It reports whether the limit changed meanwhile.
@@ -151,13 +158,29 @@ func wait(d time.Duration, h halt, changed <-chan struct{}) (again bool, err err
 	}
 }
 
-// charge takes bytes that have moved already, without waiting: those behind
-// wait longer.
-func (b *bucket) charge(n int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.size == 0 || n <= 0 {
-		return
-	}
-	b.limiter.ReserveN(time.Now(), int(min(n, int64(b.limiter.Burst()))))
+// An allowance is what one connection has paid for in one direction. It pays
+// for whole pieces: those who move few bytes at a time get as much as those who
+// move many.
+type allowance struct {
+	bucket *bucket
+	left   int // bytes
 }
+
+// next returns how many bytes, at most want, may move now. It waits until there
+// are any.
+func (a *allowance) next(want int, h halt) (int, error) {
+	if a.left <= 0 {
+		paid, err := a.bucket.take(h)
+		if err != nil {
+			return 0, err
+		}
+		if paid == 0 {
+			return min(want, freePiece), nil
+		}
+		a.left = paid
+	}
+	return min(want, a.left), nil
+}
+
+// used tells that n bytes have moved.
+func (a *allowance) used(n int) { a.left = max(0, a.left-n) }
