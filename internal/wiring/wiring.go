@@ -73,9 +73,13 @@ func Config(home string, getenv func(string) string) (app.Config, error) {
 	if err != nil {
 		return app.Config{}, err
 	}
+	places, err := newConnector(user, getenv)
+	if err != nil {
+		return app.Config{}, err
+	}
 	return app.Config{
 		Home: own, VaultDir: vaultDir, Computer: computerName(), UserHome: user, Version: Version,
-		Keyring: openKeyring(getenv), Places: connector{}, Log: log, VaultWaits: waits, Getenv: getenv,
+		Keyring: openKeyring(getenv), Places: places, Log: log, VaultWaits: waits, Getenv: getenv,
 	}, nil
 }
 

@@ -1,0 +1,5 @@
+package wiring
+
+import "testing"
+
+func otherStands(*testing.T) []*stand { return nil }
