@@ -12,9 +12,9 @@ type Overview struct {
 	State       string // one of the State constants
 	LastBackup  time.Time
 	LastSummary BackupSummary
-	Place       string
-	PlaceFree   int64 // bytes, when last seen; -1 unknown
-	StoredBytes int64 // bytes in the place, when last seen; -1 unknown
+	Place       string // canonical text of the first place; see App.Places for all
+	PlaceFree   int64  // bytes left there, when last seen; -1 unknown
+	StoredBytes int64  // bytes in it, when last seen; -1 unknown
 	Sources     []string
 	Attention   []Attention
 	Runs        []Run // the last 30 days, oldest first
@@ -27,9 +27,9 @@ type Overview struct {
 // The states of the one sentence on Home.
 const (
 	StateNever   = "never"   // no backup has been made yet
-	StateSafe    = "safe"    // backed up within three days
+	StateSafe    = "safe"    // backed up within three days, in one place at least
 	StateWorking = "working" // a Coffer works in this profile now
-	StateWaiting = "waiting" // the last backup could not reach its place; nobody failed
+	StateWaiting = "waiting" // the last backup could reach none of its places; nobody failed
 	StateLate    = "late"    // three days without a backup
 	StateDanger  = "danger"  // fourteen days, or no way in is proven after as many
 	StatePaused  = "paused"  // set by a caller that holds a schedule
@@ -121,26 +121,12 @@ func (f homeFacts) overview() Overview {
 		if run.Kind == RunBackup && run.Summary != nil {
 			o.LastBackup, o.LastSummary = run.end(), *run.Summary
 		}
-		if run.Free > 0 {
-			o.PlaceFree = run.Free
-		}
-		if run.Stored > 0 {
-			o.StoredBytes = run.Stored
-		}
 	}
-	o.State = f.state(o.LastBackup)
-	o.Attention = f.attention(o)
+	places := f.places()
+	o.PlaceFree, o.StoredBytes = places[0].Free, places[0].Stored
+	o.State = f.state(o.LastBackup, places)
+	o.Attention = f.attention(o, places)
 	return o
-}
-
-// lastBackup returns the newest run of that kind, whatever came of it, or nil.
-func (f homeFacts) lastBackup() *Run {
-	for i := len(f.runs) - 1; i >= 0; i-- {
-		if f.runs[i].Kind == RunBackup {
-			return &f.runs[i]
-		}
-	}
-	return nil
 }
 
 // age is how long there has been no backup. A clock that went backwards makes it zero:
@@ -152,7 +138,7 @@ func (f homeFacts) age(last time.Time) time.Duration {
 	return max(0, f.now.Sub(last))
 }
 
-func (f homeFacts) state(last time.Time) string {
+func (f homeFacts) state(last time.Time, places []Place) string {
 	age := f.age(last)
 	unproven := f.profile.SheetProvenAt.IsZero() && f.now.Sub(f.profile.SetUpAt) >= dangerAfter
 	switch {
@@ -163,7 +149,7 @@ func (f homeFacts) state(last time.Time) string {
 	case age >= lateAfter:
 		return StateLate
 	}
-	if run := f.lastBackup(); run != nil && run.Code == CodePlaceOffline {
+	if allWait(places) {
 		return StateWaiting
 	}
 	if last.IsZero() {
@@ -172,20 +158,23 @@ func (f homeFacts) state(last time.Time) string {
 	return StateSafe
 }
 
-func (f homeFacts) attention(o Overview) []Attention {
+func (f homeFacts) attention(o Overview, places []Place) []Attention {
 	var list []Attention
 	add := func(code AttentionCode, args map[string]string) {
 		list = append(list, Attention{Code: code, Args: args})
 	}
 	p := f.profile
 	// A computer that only restores is not late with anything.
-	if age := f.age(o.LastBackup); len(p.Sources) > 0 && age >= dangerAfter {
+	age := f.age(o.LastBackup)
+	late := len(p.Sources) > 0 && age >= lateAfter
+	if late && age >= dangerAfter {
 		add(AttentionDanger, days(age))
-	} else if len(p.Sources) > 0 && age >= lateAfter {
+	} else if late {
 		add(AttentionLate, days(age))
 	}
-	if run := f.lastBackup(); run != nil && run.Code != "" && run.Code != CodeCanceled && run.Code != CodePlaceOffline {
-		add(AttentionLastFailed, withCode(run))
+	list = append(list, troubles(places)...)
+	if len(p.Sources) > 0 && !late {
+		list = append(list, lateness(places, f.now)...)
 	}
 	if f.pending {
 		add(AttentionPasswordHalf, nil)
@@ -196,6 +185,7 @@ func (f homeFacts) attention(o Overview) []Attention {
 	if len(p.Sources) == 0 {
 		add(AttentionNoSources, nil)
 	}
+	list = append(list, shortages(places, f.now)...)
 	if n := o.LastSummary.Unreadable; n > 0 {
 		add(AttentionUnreadable, map[string]string{"count": strconv.FormatInt(n, 10)})
 	}
@@ -239,14 +229,4 @@ func (f homeFacts) waysIn() []WayIn {
 
 func days(d time.Duration) map[string]string {
 	return map[string]string{"days": strconv.Itoa(int(d / day))}
-}
-
-func withCode(run *Run) map[string]string {
-	args := map[string]string{"code": string(run.Code)}
-	for name, value := range run.Args {
-		if name != "code" {
-			args[name] = value
-		}
-	}
-	return args
 }

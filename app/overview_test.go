@@ -20,7 +20,7 @@ func ago(d time.Duration) time.Time { return testNow.Add(-d) }
 
 func testProfile() Profile {
 	return Profile{
-		Repository: strings.Repeat("a", 32), Places: []placeEntry{{ID: "0a1b2c3d", Dest: "/place", Kind: kindFolder, Dir: "/place"}}, SetUpAt: ago(day), KeptIn: KeepKeyring,
+		Repository: strings.Repeat("a", 32), Places: []placeEntry{{ID: "0a1b2c3d", Dest: "/place", Kind: kindFolder, Dir: "/place", AddedAt: ago(day)}}, SetUpAt: ago(day), KeptIn: KeepKeyring,
 		Lock: LockPassword, LockSetAt: ago(day), VaultComputer: "ANN-LAPTOP", VaultTries: 10,
 		SheetProvenAt: ago(day), Settings: Settings{Sources: []string{"/home/ann"}},
 	}
@@ -33,6 +33,19 @@ func backupRun(when time.Time, code Code) Run {
 		r.Free, r.Stored = 1000, 500
 	}
 	return r
+}
+
+const otherPlace = "ffffffff"
+
+func at(r Run, place string) Run {
+	r.Place = place
+	return r
+}
+
+// twoPlaces gives the profile a second place, and its runs.
+func twoPlaces(f *homeFacts, runs ...Run) {
+	f.profile.Places = append(f.profile.Places, placeEntry{ID: otherPlace, Dest: "mem:b", Kind: "mem", AddedAt: ago(day)})
+	f.runs = runs
 }
 
 func TestWhatHomeSays(t *testing.T) {
@@ -109,6 +122,42 @@ func TestWhatHomeSays(t *testing.T) {
 			r.Summary.Unreadable = 7
 			f.runs = []Run{r}
 		}, StateSafe, []AttentionCode{AttentionUnreadable}},
+		"one of two places took it": {func(f *homeFacts) {
+			twoPlaces(f, at(backupRun(ago(2*time.Hour), ""), "0a1b2c3d"), at(backupRun(ago(time.Hour), CodePlaceOffline), otherPlace))
+		}, StateSafe, nil},
+		"the first is waiting": {func(f *homeFacts) {
+			twoPlaces(f, at(backupRun(ago(2*time.Hour), CodePlaceOffline), "0a1b2c3d"), at(backupRun(ago(time.Hour), ""), otherPlace))
+		}, StateSafe, nil},
+		"both wait": {func(f *homeFacts) {
+			twoPlaces(f, at(backupRun(ago(2*time.Hour), CodePlaceOffline), "0a1b2c3d"), at(backupRun(ago(time.Hour), CodeMetered), otherPlace))
+		}, StateWaiting, nil},
+		"one of two is late": {func(f *homeFacts) {
+			twoPlaces(f, at(backupRun(ago(6*day), ""), otherPlace), at(backupRun(ago(time.Hour), ""), "0a1b2c3d"), at(backupRun(ago(time.Hour), CodePlaceOffline), otherPlace))
+		}, StateSafe, []AttentionCode{AttentionPlaceLate}},
+		"both are late": {func(f *homeFacts) {
+			twoPlaces(f, at(backupRun(ago(6*day), ""), otherPlace), at(backupRun(ago(5*day), ""), "0a1b2c3d"))
+		}, StateLate, []AttentionCode{AttentionLate}},
+		"one of two is full": {func(f *homeFacts) {
+			twoPlaces(f, at(backupRun(ago(time.Hour), ""), "0a1b2c3d"), at(backupRun(ago(time.Hour), CodePlaceFull), otherPlace))
+		}, StateSafe, []AttentionCode{AttentionPlaceTrouble}},
+		"both are in trouble of their own": {func(f *homeFacts) {
+			one, two := backupRun(ago(time.Hour), CodePlaceFull), backupRun(ago(time.Hour), CodePlaceFull)
+			one.Args, two.Args = map[string]string{"place": "/place"}, map[string]string{"place": "mem:b"}
+			twoPlaces(f, at(backupRun(ago(day), ""), "0a1b2c3d"), at(one, "0a1b2c3d"), at(two, otherPlace))
+		}, StateSafe, []AttentionCode{AttentionPlaceTrouble, AttentionPlaceTrouble}},
+		"no place is to blame": {func(f *homeFacts) {
+			twoPlaces(f, at(backupRun(ago(day), ""), "0a1b2c3d"), at(backupRun(ago(time.Hour), CodeSourceMissing), "0a1b2c3d"), at(backupRun(ago(time.Hour), CodeSourceMissing), otherPlace))
+		}, StateSafe, []AttentionCode{AttentionLastFailed}},
+		"a removed place says nothing": {func(f *homeFacts) {
+			f.runs = []Run{at(backupRun(ago(time.Hour), ""), "0a1b2c3d"), at(backupRun(ago(time.Minute), CodePlaceFull), otherPlace)}
+		}, StateSafe, nil},
+		"room for ten days": {func(f *homeFacts) {
+			for i := range 11 {
+				r := backupRun(ago(time.Duration(10-i)*day+time.Hour), "")
+				r.Stored, r.Free = int64(1000+i*100), int64(2000-i*100)
+				f.runs = append(f.runs, r)
+			}
+		}, StateSafe, []AttentionCode{AttentionSpace}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := homeFacts{profile: testProfile(), now: testNow, home: "/profile"}
