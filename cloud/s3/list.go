@@ -193,11 +193,11 @@ func (d *Driver) eachPage(ctx context.Context, query url.Values, root string, f 
 func (d *Driver) askPage(ctx context.Context, query url.Values, root string) (*page, error) {
 	var doc page
 	err := d.follow(ctx, func(p *place) error {
-		body, err := d.ask(ctx, p.link, query)
+		body, err := d.ask(ctx, p.link, "", query)
 		if err != nil {
 			return err
 		}
-		return decode(body, root, &doc)
+		return decode(body, &doc, root)
 	})
 	return &doc, err
 }

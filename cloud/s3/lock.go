@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -41,11 +42,20 @@ func (r retention) holds(until time.Time) bool {
 
 // retained asks for the lock of a version; none: the zero retention.
 func (d *Driver) retained(ctx context.Context, name, version string) (retention, error) {
-	var mode *minio.RetentionMode
-	var until *time.Time
-	err := d.with(ctx, func(ctx context.Context, p *place, _ *note) (err error) {
-		mode, until, err = p.core.GetObjectRetention(ctx, d.at.bucket, d.key(name), version)
-		return err
+	query := url.Values{"retention": {""}}
+	if version != "" {
+		query.Set("versionId", version)
+	}
+	var doc struct {
+		Mode            string
+		RetainUntilDate string
+	}
+	err := d.follow(ctx, func(p *place) error {
+		body, err := d.ask(ctx, p.link, d.key(name), query)
+		if err != nil {
+			return err
+		}
+		return decode(body, &doc, "Retention", "ObjectLockRetention") // the second is versitygw's
 	})
 	var a *answer
 	switch {
@@ -53,10 +63,14 @@ func (d *Driver) retained(ctx context.Context, name, version string) (retention,
 		return retention{}, nil
 	case err != nil:
 		return retention{}, fmt.Errorf("ask for lock: %w", err)
-	case mode == nil || until == nil:
+	case doc.Mode == "":
 		return retention{}, nil
 	}
-	return retention{*mode, *until}, nil
+	until, err := time.Parse(time.RFC3339, doc.RetainUntilDate)
+	if err != nil {
+		return retention{}, fmt.Errorf("ask for lock: %w", errNotS3)
+	}
+	return retention{minio.RetentionMode(doc.Mode), until}, nil
 }
 
 // prolong locks a version until then, at least.

@@ -109,9 +109,10 @@ func (d *Driver) connect(region string) (*link, error) {
 	return &link{region: region, base: base, core: core}, nil
 }
 
-// ask makes a signed GET of the bucket itself, and returns the document. The
-// library's own calls for these either take no context or sign UNSIGNED-PAYLOAD.
-func (d *Driver) ask(ctx context.Context, l *link, query url.Values) ([]byte, error) {
+// ask makes a signed GET of what S3 knows of the bucket, or of a key in it, and
+// returns the document. The library's own calls for these either take no
+// context, sign UNSIGNED-PAYLOAD, or take nothing that Amazon would not send.
+func (d *Driver) ask(ctx context.Context, l *link, key string, query url.Values) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -121,6 +122,7 @@ func (d *Driver) ask(ctx context.Context, l *link, query url.Values) ([]byte, er
 	}
 	ctx, n := noted(ctx)
 	target := l.base
+	target.Path += key
 	target.RawQuery = query.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
 	if err != nil {
@@ -221,7 +223,7 @@ func (d *Driver) locate(ctx context.Context) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, err := d.ask(ctx, l, url.Values{"location": {""}})
+	body, err := d.ask(ctx, l, "", url.Values{"location": {""}})
 	if hint := regionIn(err); hint != "" {
 		return d.connect(hint)
 	}
@@ -233,7 +235,7 @@ func (d *Driver) locate(ctx context.Context) (*link, error) {
 		return l, nil
 	}
 	var said string
-	if err := decode(body, "LocationConstraint", &said); err != nil {
+	if err := decode(body, &said, "LocationConstraint"); err != nil {
 		return nil, err
 	}
 	if said == "EU" { // as it was called until 2008
@@ -327,19 +329,19 @@ func isUnknown(err error) bool {
 
 // askPlace is ask, decoded; it follows to another region once.
 func (d *Driver) askPlace(ctx context.Context, p *place, query url.Values, root string, into any) error {
-	body, err := d.ask(ctx, p.link, query)
+	body, err := d.ask(ctx, p.link, "", query)
 	if hint := regionIn(err); hint != "" && hint != p.region && d.mayMove() {
 		l, failed := d.connect(hint)
 		if failed != nil {
 			return failed
 		}
 		p.link = l
-		body, err = d.ask(ctx, l, query)
+		body, err = d.ask(ctx, l, "", query)
 	}
 	if err != nil {
 		return err
 	}
-	return decode(body, root, into)
+	return decode(body, into, root)
 }
 
 // mayMove is true once: two redirects are a circle.

@@ -39,10 +39,7 @@ func (d *Driver) Put(ctx context.Context, name string, src cloud.Source) error {
 	made, err := d.send(ctx, name, src, f)
 	switch {
 	case errors.Is(err, errTaken):
-		if err = d.settle(ctx, name, src); errors.Is(err, cloud.ErrNotFound) {
-			return errBusy // gone again: another try will tell
-		}
-		return err
+		return d.taken(ctx, name, src)
 	case errors.Is(err, errBusy):
 		if settled := d.settle(ctx, name, src); !errors.Is(settled, cloud.ErrNotFound) {
 			return settled
@@ -56,6 +53,22 @@ func (d *Driver) Put(ctx context.Context, name string, src cloud.Source) error {
 		return err
 	}
 	return d.assureLock(ctx, name, made.version)
+}
+
+// taken is Put of a name that the server says exists.
+func (d *Driver) taken(ctx context.Context, name string, src cloud.Source) error {
+	// Some servers also say so of a name that is only hidden. Even if this driver
+	// hid it, the bytes may do now.
+	hidden := d.isHidden(name)
+	d.hide(name, false)
+	err := d.settle(ctx, name, src)
+	if err != nil {
+		d.hide(name, hidden)
+	}
+	if errors.Is(err, cloud.ErrNotFound) {
+		return errBusy // gone again: another try will tell
+	}
+	return err
 }
 
 // A stored object is what the server says of a PUT.
@@ -180,7 +193,9 @@ func (d *Driver) settle(ctx context.Context, name string, src cloud.Source) erro
 	if !equal {
 		return fmt.Errorf("%w in the bucket", cloud.ErrExists)
 	}
-	d.hide(name, false)
+	if err := d.reveal(ctx, name); err != nil {
+		return err
+	}
 	if until := d.until(); !until.IsZero() {
 		return d.prolong(ctx, name, e.version, until)
 	}

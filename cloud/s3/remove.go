@@ -55,6 +55,26 @@ func (d *Driver) Delete(ctx context.Context, name string) error {
 	}
 }
 
+// reveal takes the delete markers off a name, if it is hidden.
+func (d *Driver) reveal(ctx context.Context, name string) error {
+	p, err := d.enter(ctx)
+	if err != nil || !p.versioned() {
+		return err
+	}
+	if _, err := d.stat(ctx, name, ""); !isAbsent(err) {
+		return err
+	}
+	h, err := d.history(ctx, name)
+	if err != nil {
+		return err
+	}
+	_, kept, err := d.removeVersions(ctx, d.key(name), h.markers)
+	if err == nil && kept {
+		err = fmt.Errorf("remove delete marker: %w", cloud.ErrDenied)
+	}
+	return err
+}
+
 // removeVersions removes what may be removed.
 func (d *Driver) removeVersions(ctx context.Context, key string, versions []listed) (removed int, kept bool, err error) {
 	for _, v := range versions {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -170,11 +171,11 @@ func refusalIn(body []byte) (code, region string) {
 	return doc.Code, doc.Region
 }
 
-// decode reads a document of S3 whose root element has the name. Anything else
-// is errNotS3: an unknown document would be read as an empty listing.
-func decode(body []byte, root string, into any) error {
+// decode reads a document of S3 whose root element has one of the names. Anything
+// else is errNotS3: an unknown document would be read as an empty listing.
+func decode(body []byte, into any, roots ...string) error {
 	var head struct{ XMLName xml.Name }
-	if err := xml.Unmarshal(body, &head); err != nil || head.XMLName.Local != root {
+	if err := xml.Unmarshal(body, &head); err != nil || !slices.Contains(roots, head.XMLName.Local) {
 		return errNotS3
 	}
 	if err := xml.Unmarshal(body, into); err != nil {
