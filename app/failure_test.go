@@ -144,7 +144,33 @@ func TestExplain(t *testing.T) {
 		"path":                     {&PathError{Path: "/a", Err: ErrNoPath}, CodeNoPath, map[string]string{"path": "/a"}},
 		"forged head":              {fmt.Errorf("%w: %w", ErrRollback, repo.ErrForged), CodeRollback, nil},
 		"newer profile":            {ErrProfileNewer, CodeFormatNewer, nil},
-		"place":                    {atPlace("/outer", fmt.Errorf("x: %w", atPlace("/inner", cloud.ErrFull))), CodePlaceFull, map[string]string{"place": "/inner"}},
+		"new host": {
+			atPlace("sftp://h/x", &cloud.IdentityError{Kind: cloud.HostKey, Host: "h:22", Offered: "SHA256:b"}), CodePlaceNewHost,
+			map[string]string{"place": "sftp://h/x", "host": "h:22", "offered": "SHA256:b", "known": ""},
+		},
+		"changed host": {
+			&cloud.IdentityError{Kind: cloud.HostKey, Host: "h:22", Known: "SHA256:a", Offered: "SHA256:b"}, CodePlaceHostKey,
+			map[string]string{"host": "h:22", "known": "SHA256:a", "offered": "SHA256:b"},
+		},
+		"certificate": {
+			fmt.Errorf("put: %w", &cloud.IdentityError{Kind: cloud.Certificate, Host: "h", Reason: "expired", Offered: "SHA256:c"}), CodePlaceCertificate,
+			map[string]string{"host": "h", "reason": "expired", "offered": "SHA256:c"},
+		},
+		"identity alone":    {cloud.ErrIdentity, CodePlaceHostKey, nil},
+		"busy":              {&cloud.LimitError{Until: time.Now().Add(time.Minute)}, CodePlaceOffline, map[string]string{"until": ""}},
+		"busy, until where": {cloud.ErrLimit, CodePlaceOffline, nil},
+		"daily limit": {
+			atPlace("drive:", &cloud.LimitError{Until: time.Date(2999, 3, 3, 14, 2, 0, 0, time.UTC)}), CodePlaceLimit,
+			map[string]string{"place": "drive:", "until": "2999-03-03T14:02:00Z"},
+		},
+		"signed out": {
+			atAccount("drive:", "ann@example.org", fmt.Errorf("list: %w", cloud.ErrAuth)), CodePlaceSignIn,
+			map[string]string{"place": "drive:", "account": "ann@example.org"},
+		},
+		"trashed, of a place that was there": {gone(atPlace("drive:", cloud.ErrTrashed)), CodePlaceTrashed, map[string]string{"place": "drive:"}},
+		"not there any more":                 {gone(atPlace("/disk", cloud.ErrNoPlace)), CodePlaceOffline, map[string]string{"place": "/disk"}},
+		"secret missing":                     {fmt.Errorf("%w: %w", ErrPlaceSecret, ErrNoEntry), CodePlaceSecret, nil},
+		"place":                              {atPlace("/outer", fmt.Errorf("x: %w", atPlace("/inner", cloud.ErrFull))), CodePlaceFull, map[string]string{"place": "/inner"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := Explain(tt.err)
@@ -157,5 +183,25 @@ func TestExplain(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Each situation of package cloud leads to its own sentence, also where it is wrapped by
+// those that say less.
+func TestSituationsOfPlacesAreToldApart(t *testing.T) {
+	for code, err := range map[Code]error{
+		CodePlaceTrashed: cloud.ErrTrashed, CodePlaceAccount: cloud.ErrAccount, CodePlacePermission: cloud.ErrScope,
+		CodeSignInRefused: cloud.ErrRefused, CodeSignInTimeout: cloud.ErrTimeout, CodePlaceClient: cloud.ErrClient,
+		CodePlaceKeyPassphrase: cloud.ErrPassphrase, CodePlaceClock: cloud.ErrClock, CodePlaceArchived: cloud.ErrArchived,
+		CodePlaceNoLock: cloud.ErrNoLock, CodePlaceWaiting: cloud.ErrWaiting, CodePlaceNoICloud: cloud.ErrNoSync,
+		CodePlaceNoProgram: cloud.ErrNoProgram, CodePlaceNoRemote: cloud.ErrNoRemote, CodePlaceUseDrive: cloud.ErrUseDrive,
+		CodeProxy: cloud.ErrProxy, CodePlaceAddress: cloud.ErrAddress, CodePlacePlain: cloud.ErrPlain,
+		CodePlaceLast: ErrPlaceLast, CodePlaceUnknown: ErrPlaceUnknown, CodePlaceKnown: ErrPlaceKnown,
+		CodePlaceSecret: ErrPlaceSecret, CodeMetered: ErrMetered, CodeTargetInPlace: ErrTargetInPlace,
+	} {
+		wrapped := gone(atPlace("/place", fmt.Errorf("list: %w", cloud.Final(err))))
+		if f := Explain(wrapped); f.Code != code || f.Args["place"] != "/place" {
+			t.Errorf("%v leads to %+v, want %s", err, f, code)
+		}
 	}
 }
