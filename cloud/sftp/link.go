@@ -26,7 +26,7 @@ const (
 	// idle is after how long without a request the link is closed. A server
 	// that holds a login open for a backup at night is one that gets restarted.
 	idle = 2 * time.Minute
-	// handshake is how long making a link may take.
+	// handshake is how long making a link, or a channel on it, may take.
 	handshake = 45 * time.Second
 	// maxChannels of one link: OpenSSH allows ten (MaxSessions).
 	maxChannels = 4
@@ -398,6 +398,8 @@ func (l *link) leave(c *channel) {
 // dial opens a channel. The library's waits know no context, so they get a
 // goroutine of their own, which ends with the connection at the latest.
 func (l *link) dial(ctx context.Context) (*channel, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, handshake, errSlow)
+	defer cancel()
 	type outcome struct {
 		c   *channel
 		err error
@@ -414,7 +416,7 @@ func (l *link) dial(ctx context.Context) (*channel, error) {
 		}
 		if err := out.c.limits(ctx); err != nil {
 			out.c.fail(errStuck)
-			return nil, err
+			return nil, unreachable(ctx, err)
 		}
 		return out.c, nil
 	case <-ctx.Done():
@@ -423,7 +425,7 @@ func (l *link) dial(ctx context.Context) (*channel, error) {
 				out.c.fail(errStuck)
 			}
 		})
-		return nil, ctx.Err()
+		return nil, context.Cause(ctx)
 	}
 }
 

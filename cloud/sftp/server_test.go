@@ -13,6 +13,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,20 +26,23 @@ type server struct {
 	t    *testing.T
 	root string // the home
 
-	keys      []ssh.Signer
-	password  string // "": no such method
-	question  string // "": no such method
-	questions int
-	echo      bool
-	users     []ssh.PublicKey // who may come in; none: everybody, without proof
+	keys       []ssh.Signer
+	password   string // "": no such method
+	question   string // "": no such method
+	questions  int
+	echo       bool
+	users      []ssh.PublicKey // who may come in; none: everybody, without proof
+	algorithms func(*ssh.ServerConfig)
 
-	without  []string                         // extensions that are not announced
-	pretend  []string                         // extensions that are announced, and fail
-	refuse   bool                             // of subsystems
-	channels int                              // at most; 0: any number
-	hangAt   string                           // "dial", "greeting", "channel", "subsystem", "version"
-	request  func(kind byte, ext string) deed // what to do with a request; nil: serve
-	reply    func(kind byte, ext string, packet []byte) []byte
+	without     []string                         // extensions that are not announced
+	pretend     []string                         // extensions that are announced, and fail
+	refuse      bool                             // of subsystems
+	greeting    string                           // what a login script prints before
+	announceToo []string                         // extensions that are announced, and served by request
+	channels    int                              // at most; 0: any number
+	hang        atomic.Value                     // "dial", "greeting", "channel", "subsystem", "version"
+	request     func(kind byte, ext string) deed // what to do with a request; nil: serve
+	reply       func(kind byte, ext string, packet []byte) []byte
 
 	mu      sync.Mutex
 	conns   []net.Conn // guarded by mu; all that were dialled
@@ -52,15 +56,16 @@ type server struct {
 type deed int
 
 const (
-	serve       deed = iota
-	swallow          // no answer, nothing done
-	cutBefore        // the connection breaks, nothing done
-	cutAfter         // done, and the connection breaks
-	swallowDone      // done, no answer
-	refuseIt         // an answer: failure, nothing done
-	refuseDone       // an answer: failure, but it was done
-	refuseAs         // an answer: not supported
-	nothingOK        // an answer: OK, nothing done
+	serve           deed = iota
+	swallow              // no answer, nothing done
+	cutBefore            // the connection breaks, nothing done
+	cutAfter             // done, and the connection breaks
+	swallowDone          // done, no answer
+	refuseIt             // an answer: failure, nothing done
+	refuseDone           // an answer: failure, but it was done
+	refuseAs             // an answer: not supported
+	nothingOK            // an answer: OK, nothing done
+	refuseWithReply      // not done, and reply makes the answer
 )
 
 func newServer(t *testing.T) *server {
@@ -107,6 +112,12 @@ func privateKey(t *testing.T, kind string) any {
 func hostKey(t *testing.T, kind string) ssh.Signer {
 	t.Helper()
 	return signerOf(t, privateKey(t, kind), nil)
+}
+
+// hangAt returns where it hangs; "": nowhere.
+func (s *server) hangAt() string {
+	where, _ := s.hang.Load().(string)
+	return where
 }
 
 // fingerprint of the first host key.
@@ -165,7 +176,7 @@ func (s *server) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	s.mu.Lock()
 	s.dialled++
 	s.mu.Unlock()
-	if s.hangAt == "dial" {
+	if s.hangAt() == "dial" {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
@@ -179,7 +190,7 @@ func (s *server) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 
 func (s *server) serve(conn net.Conn) {
 	defer conn.Close()
-	if s.hangAt == "greeting" {
+	if s.hangAt() == "greeting" {
 		_, _ = io.Copy(io.Discard, conn)
 		return
 	}
@@ -191,7 +202,7 @@ func (s *server) serve(conn net.Conn) {
 	s.wg.Go(func() { ssh.DiscardRequests(requests) })
 	open := 0
 	for channel := range channels {
-		if s.hangAt == "channel" {
+		if s.hangAt() == "channel" {
 			continue
 		}
 		if open++; s.channels > 0 && open > s.channels {
@@ -210,6 +221,9 @@ func (s *server) serverConfig() *ssh.ServerConfig {
 	c := &ssh.ServerConfig{ServerVersion: "SSH-2.0-Fake_1.0"}
 	for _, key := range s.keys {
 		c.AddHostKey(key)
+	}
+	if s.algorithms != nil {
+		s.algorithms(c)
 	}
 	wrong := errors.New("wrong")
 	if s.password != "" {
@@ -252,7 +266,7 @@ func (s *server) serverConfig() *ssh.ServerConfig {
 func (s *server) session(conn net.Conn, channel ssh.Channel, requests <-chan *ssh.Request) {
 	defer channel.Close()
 	for r := range requests {
-		if s.hangAt == "subsystem" {
+		if s.hangAt() == "subsystem" {
 			continue
 		}
 		ok := r.Type == "subsystem" && !s.refuse
@@ -269,6 +283,7 @@ func (s *server) session(conn net.Conn, channel ssh.Channel, requests <-chan *ss
 // sftp serves one channel with the known library, and tampers with what goes in
 // and comes out.
 func (s *server) sftp(conn net.Conn, channel ssh.Channel) {
+	_, _ = io.WriteString(channel, s.greeting)
 	in, toServer := io.Pipe()
 	fromServer, out := io.Pipe()
 	inner, err := pkgsftp.NewServer(struct {
@@ -332,7 +347,7 @@ func (t *tamper) inward(server io.Writer) {
 			return
 		}
 		if packet[4] == kindInit {
-			if t.s.hangAt == "version" {
+			if t.s.hangAt() == "version" {
 				continue
 			}
 		} else if !t.admit(packet) {
@@ -371,6 +386,9 @@ func (t *tamper) admit(packet []byte) bool {
 		return false
 	case refuseIt:
 		t.send(statusPacket(id, codeFailure))
+		return false
+	case refuseWithReply:
+		t.send(t.s.reply(a.kind, a.ext, statusPacket(id, codeFailure)))
 		return false
 	case nothingOK:
 		t.send(statusPacket(id, codeOK))
@@ -430,7 +448,7 @@ func (s *server) announce(packet []byte) []byte {
 	for _, ext := range s.without {
 		delete(extensions, ext)
 	}
-	for _, ext := range s.pretend {
+	for _, ext := range append(slices.Clone(s.announceToo), s.pretend...) {
 		extensions[ext] = "1"
 		if ext == extStatvfs {
 			extensions[ext] = "2"

@@ -118,10 +118,14 @@ func TestOtherOpenSSH(t *testing.T) {
 				t.Skip(program + " (openssh-sftp-server) is not installed")
 			}
 			s := startSSHD(t, options...)
-			c := s.config(filepath.Join(t.TempDir(), "made"))
+			made := filepath.Join(t.TempDir(), "made")
+			c := s.config(made)
 			c.Create = true
 			d := mustOpen(t, c)
 			exercise(t, d)
+			if info, err := os.Stat(made); err != nil || info.Mode().Perm() != 0o700 {
+				t.Errorf("%v, %v", info, err)
+			}
 			if !d.Caps().PutIfAbsent {
 				t.Error("OpenSSH has hard links")
 			}
