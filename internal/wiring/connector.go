@@ -42,7 +42,7 @@ func (c *connector) Network(s app.NetworkSettings) error {
 func (c *connector) Open(ctx context.Context, r app.PlaceRequest) (app.OpenedPlace, error) {
 	d, err := parseDest(r.Dest, r.Options)
 	if err != nil {
-		return app.OpenedPlace{Kind: d.kind, Dest: d.named()}, err
+		return app.OpenedPlace{Kind: d.kind, Dest: d.shown(err)}, err
 	}
 	opened := app.OpenedPlace{Kind: d.kind, Dest: d.String(), Options: maps.Clone(r.Options)}
 	if err := ctx.Err(); err != nil {
@@ -76,7 +76,7 @@ func (c *connector) Open(ctx context.Context, r app.PlaceRequest) (app.OpenedPla
 func (c *connector) SignIn(ctx context.Context, r app.PlaceRequest, browser func(string) error) (app.OpenedPlace, error) {
 	d, err := parseDest(r.Dest, r.Options)
 	if err != nil {
-		return app.OpenedPlace{Kind: d.kind, Dest: d.named()}, err
+		return app.OpenedPlace{Kind: d.kind, Dest: d.shown(err)}, err
 	}
 	if d.kind != kindDrive {
 		return app.OpenedPlace{Kind: d.kind, Dest: d.String()}, fmt.Errorf("sign in: %w", cloud.ErrUnsupported)

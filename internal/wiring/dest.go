@@ -60,11 +60,15 @@ func (d dest) String() string {
 	return d.kind + ":" + d.at
 }
 
-// named is what may be shown of a destination that was not understood: its kind. The
-// text itself may hold a password.
-func (d dest) named() string {
-	if d.kind == "" || d.kind == kindFolder {
-		return ""
+// shown is what may be shown of a destination that was not understood: its kind, as err
+// or the text's first word names it. The text itself may hold a password.
+func (d dest) shown(err error) string {
+	var unknown *app.UnsupportedPlaceError
+	switch {
+	case errors.As(err, &unknown):
+		return unknown.Scheme + ":"
+	case d.kind == kindFolder:
+		return "" // a path has no secrets
 	}
 	return d.kind + ":"
 }

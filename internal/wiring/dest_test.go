@@ -111,11 +111,12 @@ func TestRefusedDestinations(t *testing.T) {
 			t.Errorf("%q: %v, want %v", text, err, want)
 			continue
 		}
-		if strings.Contains(err.Error()+d.String()+d.named(), hidden) {
+		if strings.Contains(err.Error()+d.String()+d.shown(err), hidden) {
 			t.Errorf("%q is repeated: %v, %q", text, err, d)
 		}
 		p, err := (&stand{}).connector(t).Open(t.Context(), app.PlaceRequest{Dest: text, Secrets: secrets()})
-		if !errors.Is(err, want) || strings.Contains(p.Dest, hidden) || p.Driver != nil {
+		scheme, _, isOther := strings.Cut(text, ":")
+		if !errors.Is(err, want) || p.Driver != nil || isOther && scheme != kindFolder && p.Dest != scheme+":" || strings.Contains(p.Dest, hidden) {
 			t.Errorf("%q opened: %+v, %v", text, p, err)
 		}
 	}

@@ -63,7 +63,11 @@ func accountOptions(a drive.Account) map[string]string {
 	if a.ID == "" {
 		return nil
 	}
-	return map[string]string{app.OptionAccount: a.Email, app.OptionAccountID: a.ID}
+	options := map[string]string{app.OptionAccountID: a.ID}
+	if a.Email != "" {
+		options[app.OptionAccount] = a.Email
+	}
+	return options
 }
 
 func (c *connector) openDrive(ctx context.Context, d dest, r app.PlaceRequest) (*drivePlace, error) {
