@@ -95,7 +95,7 @@ func classOf(code string) error {
 		"BucketAlreadyExists", "MethodNotAllowedForLock", "UnauthorizedAccess":
 		return cloud.ErrDenied
 	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired",
-		"InvalidSecurity", "MissingSecurityHeader", "MissingAuthenticationToken", "InvalidClientTokenId", "XMinioInvalidIAMCredentials":
+		"InvalidSecurity", "MissingSecurityHeader", "MissingAuthenticationToken", "InvalidClientTokenId", "XMinioInvalidIAMCredentials", "XAdminUserNotFound", "UserNotFound":
 		return cloud.ErrAuth
 	case "RequestTimeTooSkewed", "RequestExpired":
 		return ErrClock
@@ -146,7 +146,7 @@ func classOfStatus(status int) error {
 	case status == http.StatusForbidden:
 		return cloud.ErrDenied
 	case status == http.StatusNotFound:
-		return cloud.ErrNotFound
+		return errNotS3 // whoever says that does not say what; it must not look like an object that is gone
 	case status == http.StatusMethodNotAllowed:
 		return errNoMethod
 	case status == http.StatusConflict:
@@ -174,9 +174,12 @@ func classOfStatus(status int) error {
 // refusal makes the answer of a response that is not success.
 func refusal(status int, code, region string, h http.Header, now time.Time) *answer {
 	a := &answer{status: status, class: classOf(code), marker: h.Get("X-Amz-Delete-Marker") == "true"}
-	if a.class != nil {
+	switch {
+	case a.class != nil:
 		a.code = code
-	} else {
+	case a.marker && status == http.StatusNotFound:
+		a.class = cloud.ErrNotFound
+	default:
 		a.class = classOfStatus(status)
 	}
 	for _, said := range []string{region, h.Get("X-Amz-Bucket-Region")} {

@@ -228,11 +228,10 @@ func (d *Driver) locate(ctx context.Context) (*link, error) {
 		return d.connect(hint)
 	}
 	switch {
-	case errors.Is(err, cloud.ErrNoPlace), errors.Is(err, cloud.ErrOffline), errors.Is(err, cloud.ErrLimit), errors.Is(err, cloud.ErrIdentity),
-		errors.Is(err, cloud.ErrAuth), errors.Is(err, ErrClock), err != nil && ctx.Err() != nil:
-		return nil, err
-	case err != nil: // forbidden, or not known there: not everybody has regions
+	case isUnknown(err): // forbidden, or not known there: not everybody has regions
 		return l, nil
+	case err != nil:
+		return nil, err
 	}
 	var said string
 	if err := decode(body, &said, "LocationConstraint"); err != nil {
@@ -324,7 +323,7 @@ func (d *Driver) askLock(ctx context.Context, p *place) (locking, error) {
 func isUnknown(err error) bool {
 	var a *answer
 	return errors.As(err, &a) && !errors.Is(err, ErrClock) && (errors.Is(err, cloud.ErrDenied) || errors.Is(err, cloud.ErrUnsupported) ||
-		errors.Is(err, cloud.ErrNotFound) || errors.Is(err, errRefused))
+		errors.Is(err, cloud.ErrNotFound) || errors.Is(err, errRefused) || errors.Is(err, errNotS3))
 }
 
 // askPlace is ask, decoded; it follows to another region once.
