@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,6 +18,7 @@ type backupMaker interface {
 func (p *program) backupCommand() *cobra.Command {
 	var secrets secretFlags
 	var sources sourceFlags
+	var anyway bool
 	cmd := p.command("backup [SOURCE...]", "Back up now", `
 Stores one snapshot of the folders that were chosen at set-up, or of the SOURCEs given
 here. Only what is new is stored. It may be stopped at any moment and loses nothing: the
@@ -32,11 +34,12 @@ A file that cannot be read is named, the others are backed up, and the exit stat
 				return err
 			}
 			return p.withKey(ctx, &secrets, func(a profile) error {
-				return p.backup(ctx, a, app.BackupOptions{Sources: from, Exclude: exclude})
+				return p.backup(ctx, a, app.BackupOptions{Sources: from, Exclude: exclude, Place: p.flags.place, Anyway: anyway})
 			})
 		})
 	secrets.add(cmd)
 	sources.add(cmd)
+	cmd.Flags().BoolVar(&anyway, "anyway", false, "also over a network that costs by the byte")
 	return cmd
 }
 
@@ -83,10 +86,59 @@ func backupText(s app.BackupSummary) string {
 		count(s.Files, "file", "files"), bytesText(s.Bytes), seconds(s.Seconds),
 		number(s.NewFiles), number(s.ChangedFiles), number(s.UnchangedFiles),
 		bytesText(s.NewBytes), bytesText(s.StoredBytes), printable(s.Snapshot))
+	for _, place := range s.Places {
+		text += "\n  " + placeSummaryText(place)
+	}
+	if until := enoughText(s.Free, s.EnoughUntil); until != "" && len(s.Places) == 0 {
+		text += "\n" + until
+	}
+	if s.Whereabouts != "" {
+		text += "\n" + whereaboutsText(s.Whereabouts)
+	}
 	if s.Unreadable > 0 {
 		text += fmt.Sprintf("\n%s could not be read, and the backup is without them: they are named above.", count(s.Unreadable, "file or folder", "files or folders"))
 	}
 	return text
+}
+
+// placeSummaryText says what came of one of several places.
+func placeSummaryText(s app.PlaceSummary) string {
+	text := printable(s.Place) + ": "
+	switch {
+	case s.Snapshot != "":
+		text += bytesText(s.StoredBytes) + " stored"
+	case s.State == app.PlaceWaiting:
+		text += "waiting, and will catch up"
+	default:
+		text += "no backup"
+	}
+	if s.Code != "" {
+		text += " (" + string(s.Code) + ")"
+	}
+	if until := enoughText(s.Free, s.EnoughUntil); until != "" {
+		text += ". " + until
+	}
+	return text
+}
+
+// enoughText says how much room is left, and for how long that will do.
+func enoughText(free int64, until string) string {
+	if free <= 0 {
+		return ""
+	}
+	text := bytesText(free) + " free"
+	if t, err := time.Parse(time.DateOnly, until); err == nil {
+		text += ", enough until about " + monthText(t)
+	}
+	return text + "."
+}
+
+// whereaboutsText is for a place that another program uploads.
+func whereaboutsText(where string) string {
+	if where == "here" {
+		return "It is on this computer, and not yet in the cloud: the other program uploads it."
+	}
+	return "It is on this computer; whether it is in the cloud already cannot be told from here."
 }
 
 // sayProblem names a file that was not dealt with as it should have been, when it happens.

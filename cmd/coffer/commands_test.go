@@ -481,7 +481,7 @@ func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
 	for len(commands) > 0 {
 		c := commands[0]
 		commands = append(commands[1:], c.Commands()...)
-		if c.Name() == "completion" || c.Name() == "help" || c.HasSubCommands() {
+		if c.Name() == "completion" || c.Name() == "help" || c.HasSubCommands() || c.IsAdditionalHelpTopicCommand() {
 			continue
 		}
 		seen++

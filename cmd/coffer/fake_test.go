@@ -17,6 +17,10 @@ import (
 
 // fakeProfile answers as it is told and remembers what it was asked.
 type fakeProfile struct {
+	connector   // of which a test uses what it sets
+	placeKeeper // likewise
+	networker   // likewise
+
 	err       error // every method's answer, when set
 	backup    app.BackupSummary
 	problems  []app.Problem
@@ -42,6 +46,10 @@ type fakeProfile struct {
 	checkOptions   app.CheckOptions
 	verified       string
 	proven         bool
+}
+
+func (f *fakeProfile) PlaceKinds() []app.PlaceKind {
+	return []app.PlaceKind{{Scheme: "folder", Fields: []app.PlaceField{{Name: "address"}}}}
 }
 
 func (f *fakeProfile) Close() error { f.closed++; return nil }

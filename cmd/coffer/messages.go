@@ -234,6 +234,7 @@ var notices = map[app.NoticeCode][]string{
 	app.NoticeNoReadme:       say("The place has a README.txt that is not Coffer's. It stays as it is, and the backup works without its own."),
 	app.NoticeForeignFiles:   say("There are other files in the place ({count}). They stay as they are.", "There are other files in the place. They stay as they are."),
 	app.NoticeOldHead:        say("The place has newer headers that this key did not make. If nobody changed the password lately, find out why."),
+	app.NoticePlaceJoined:    say("{place} held this backup already: its snapshots are kept.", "The place held this backup already: its snapshots are kept."),
 	app.NoticeVaultForgotten: say("An earlier set-up that was not finished left a record in the vault. It opens nothing."),
 }
 

@@ -18,6 +18,7 @@ type joiner interface {
 type openFlags struct {
 	secrets    secretFlags
 	sources    sourceFlags
+	connect    connectFlags
 	from       string
 	repository string
 	keepKey    string
@@ -39,7 +40,8 @@ no try.
 		cobra.ArbitraryArgs, func(ctx context.Context, args []string) error { return p.openBackup(ctx, &f, args) })
 	f.secrets.add(cmd)
 	f.sources.add(cmd)
-	cmd.Flags().StringVar(&f.from, "from", "", "the `PLACE` that keeps the backup: a folder")
+	f.connect.add(cmd)
+	cmd.Flags().StringVar(&f.from, "from", "", "the `PLACE` that keeps the backup: a folder, or see 'coffer help places'")
 	cmd.Flags().StringVar(&f.repository, "repository", "", "which backup, where the place keeps several: the first digits of its `ID`")
 	addKeepKey(cmd, &f.keepKey)
 	must(cmd.MarkFlagRequired("from"))
@@ -56,7 +58,14 @@ func (p *program) openBackup(ctx context.Context, f *openFlags, args []string) e
 	if o.Sources, o.Exclude, err = f.sources.resolve(args); err != nil {
 		return err
 	}
+	if err := f.connect.oneStdin(f.secrets.password, f.secrets.passphrase, f.secrets.key); err != nil {
+		return err
+	}
 	return p.withProfile(func(a profile, _ app.Config) error {
+		if o.From, err = p.connect(ctx, a, &f.connect, f.from); err != nil {
+			return err
+		}
+		f.from = o.From
 		var joined app.OpenResult
 		try := func(w wayIn) (err error) {
 			o.Lock, o.Secret, o.Key = w.lock, w.secret, w.key

@@ -34,7 +34,7 @@ type program struct {
 
 // globalFlags are those that every command takes.
 type globalFlags struct {
-	home                 string
+	home, place          string
 	json, quiet, verbose bool
 	memory               string
 	memoryBytes          int64
@@ -53,6 +53,9 @@ type profile interface {
 	keyHolder    // key.go
 	passwordUser // password.go
 	vaultAsker   // vault.go
+	connector    // connect.go
+	placeKeeper  // place.go
+	networker    // network.go
 	Close() error
 }
 
@@ -215,6 +218,11 @@ func (p *program) openProfile() (profile, app.Config, error) {
 	}
 	cfg.Memory = p.flags.memoryBytes
 	a, err := p.newProfile(cfg)
+	if err == nil && p.flags.place != "" {
+		if err = a.UsePlace(p.flags.place); err != nil {
+			err = errors.Join(err, a.Close())
+		}
+	}
 	return a, cfg, err
 }
 

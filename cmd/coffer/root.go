@@ -12,6 +12,7 @@ const startPage = `Coffer keeps encrypted backups in a place of your own. Only y
   Set up:   coffer setup --to /media/disk/Backup ~/Documents ~/Pictures
   Back up:  coffer backup
   Restore:  coffer restore latest --target ~/Restored
+  Places:   coffer help places
 
 On a new computer:  coffer open --from /media/disk/Backup
 To see it work:     coffer demo
@@ -22,7 +23,7 @@ All commands:       coffer --help
 func (p *program) rootCommand() *cobra.Command {
 	root := p.command("coffer", "Encrypted backups that only you can open", `
 Coffer encrypts your files on this computer and keeps them in a place of your own: a
-disk, or any folder. A password (guarded by a vault that counts the tries) or the 64
+disk, Google Drive, iCloud Drive, a server ('coffer help places'). A password (guarded by a vault that counts the tries) or the 64
 digits of your recovery key open them again. Nobody can reset this for you.
 
 Secrets come from a prompt or a file, never from the command line.
@@ -40,6 +41,7 @@ damaged; 7 the vault asks to wait; 130 stopped.`,
 
 	f := root.PersistentFlags()
 	f.StringVarP(&p.flags.home, "home", "C", "", "use the profile in `DIR` (default: $COFFER_HOME, else your own)")
+	f.StringVar(&p.flags.place, "place", "", "of several places, use the one with this `ID` (or its text) and no other")
 	f.BoolVar(&p.flags.json, "json", false, "one JSON object a line on standard output, a summary last")
 	f.BoolVarP(&p.flags.quiet, "quiet", "q", false, "say only what was asked for, and errors")
 	f.BoolVarP(&p.flags.verbose, "verbose", "v", false, "say more, also the details of an error")
@@ -48,7 +50,8 @@ damaged; 7 the vault asks to wait; 130 stopped.`,
 	root.AddCommand(
 		p.setupCommand(), p.openCommand(), p.backupCommand(), p.snapshotsCommand(), p.lsCommand(),
 		p.findCommand(), p.catCommand(), p.diffCommand(), p.restoreCommand(), p.checkCommand(),
-		p.keyCommand(), p.passwordCommand(), p.vaultCommand(), p.demoCommand(), p.versionCommand(),
+		p.keyCommand(), p.passwordCommand(), p.vaultCommand(), p.placeCommand(), p.networkCommand(),
+		p.demoCommand(), p.versionCommand(), placesTopic(),
 	)
 	return root
 }

@@ -36,6 +36,7 @@ func (s *sourceFlags) add(cmd *cobra.Command) {
 type setupFlags struct {
 	secrets secretFlags
 	sources sourceFlags
+	connect connectFlags
 	to      string
 	newKey  bool
 	keepKey string
@@ -58,11 +59,14 @@ Choose how to get back in:
 Nobody can reset any of these for you. Save the recovery sheet: 'coffer key sheet'.
 
   coffer setup --to /media/disk/Backup ~/Documents ~/Pictures
-  coffer setup --to /media/disk/Backup --new-key ~/Documents > recovery-key.txt`,
+  coffer setup --to /media/disk/Backup --new-key ~/Documents > recovery-key.txt
+  coffer setup --to drive: --drive-client client.json ~/Documents
+  coffer setup --to sftp://ann@nas.example/backup --ssh-key ~/.ssh/id_ed25519 ~/Documents`,
 		cobra.ArbitraryArgs, func(ctx context.Context, args []string) error { return p.setup(ctx, &f, args) })
 	f.secrets.add(cmd)
 	f.sources.add(cmd)
-	cmd.Flags().StringVar(&f.to, "to", "", "the `PLACE` that keeps the backup: a folder")
+	f.connect.add(cmd)
+	cmd.Flags().StringVar(&f.to, "to", "", "the `PLACE` that keeps the backup: a folder, or see 'coffer help places'")
 	cmd.Flags().BoolVar(&f.newKey, "new-key", false, "lock with a new 64-digit key, printed once on standard output")
 	addKeepKey(cmd, &f.keepKey)
 	must(cmd.MarkFlagRequired("to"))
@@ -103,14 +107,30 @@ func (p *program) setup(ctx context.Context, f *setupFlags, args []string) error
 	if err != nil {
 		return err
 	}
-	w, err := p.setupLock(f)
-	if err != nil {
+	if err := f.connect.oneStdin(f.secrets.password, f.secrets.passphrase, f.secrets.key); err != nil {
 		return err
 	}
-	defer w.wipe()
+	var w wayIn
+	ask := !f.newKey && !f.secrets.given() && p.interactive()
+	if !ask {
+		if w, err = p.setupLock(f); err != nil {
+			return err
+		}
+	}
+	defer func() { w.wipe() }()
 	return p.withProfile(func(a profile, _ app.Config) error {
+		to, err := p.connect(ctx, a, &f.connect, f.to)
+		if err != nil {
+			return err
+		}
+		// After the place: nobody is to think of a password for one that is not there.
+		if ask {
+			if w, err = p.setupLock(f); err != nil {
+				return err
+			}
+		}
 		made, err := a.Setup(ctx, app.SetupOptions{
-			To: f.to, Create: true, Sources: sources, Exclude: exclude,
+			To: to, Create: true, Sources: sources, Exclude: exclude,
 			Lock: w.lock, Secret: w.secret, Key: w.key, KeepKey: keep,
 		})
 		if err != nil {
