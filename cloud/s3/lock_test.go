@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -351,5 +350,3 @@ func everyFailure(t *testing.T, d *s3.Driver, class error) {
 		t.Fatalf("retain: %v", err)
 	}
 }
-
-var _ http.RoundTripper = direct{}

@@ -143,7 +143,7 @@ func (d *Driver) ask(ctx context.Context, l *link, key string, query url.Values)
 	if err != nil {
 		return nil, offline(ctx, d.at.host, err)
 	}
-	if code, region := refusalIn(body); code != "" {
+	if code, region, is := refusalIn(body); is {
 		return nil, refusal(http.StatusInternalServerError, code, region, res.Header, time.Now())
 	}
 	return body, nil

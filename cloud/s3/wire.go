@@ -122,7 +122,7 @@ func (w *wire) examine(n *note, req *http.Request, res *http.Response) error {
 		if err != nil && !errors.Is(err, errTooLong) {
 			return err
 		}
-		code, region := refusalIn(body)
+		code, region, _ := refusalIn(body)
 		n.answer = refusal(res.StatusCode, code, region, res.Header, time.Now())
 		return nil
 	}
@@ -134,7 +134,7 @@ func (w *wire) examine(n *note, req *http.Request, res *http.Response) error {
 	if err != nil {
 		return err
 	}
-	if code, region := refusalIn(body); code != "" {
+	if code, region, is := refusalIn(body); is {
 		n.answer = refusal(http.StatusInternalServerError, code, region, res.Header, time.Now())
 		return n.answer
 	}
@@ -155,20 +155,17 @@ func readAll(res *http.Response, limit int64) ([]byte, error) {
 	return body, nil
 }
 
-// refusalIn returns the code and the region of an <Error> document, or "".
-func refusalIn(body []byte) (code, region string) {
+// refusalIn returns the code and the region of an <Error> document, if it is one.
+func refusalIn(body []byte) (code, region string, is bool) {
 	var doc struct {
 		XMLName xml.Name
 		Code    string
 		Region  string
 	}
 	if xml.Unmarshal(body, &doc) != nil || doc.XMLName.Local != "Error" {
-		return "", ""
+		return "", "", false
 	}
-	if doc.Code == "" {
-		doc.Code = "InternalError"
-	}
-	return doc.Code, doc.Region
+	return doc.Code, doc.Region, true
 }
 
 // decode reads a document of S3 whose root element has one of the names. Anything
