@@ -269,8 +269,7 @@ func (h *heldSecrets) Set(ctx context.Context, name string, s Secret) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.loaded = h.loaded && h.box == nil // another Coffer may have changed the others
-	if err := h.load(ctx); err != nil {
+	if err := h.reload(ctx); err != nil {
 		return err
 	}
 	next := map[string]Secret{}
@@ -306,6 +305,20 @@ func (h *heldSecrets) load(ctx context.Context) error {
 	}
 	wipeSecrets(h.list)
 	h.list, h.loaded = list, true
+	return nil
+}
+
+// reload reads the box again: another Coffer may have changed a secret since. One that does
+// not answer any more is no reason to lose what is to be stored. The caller holds mu.
+func (h *heldSecrets) reload(ctx context.Context) error {
+	if h.box == nil || !h.loaded {
+		return h.load(ctx)
+	}
+	h.loaded = false
+	if err := h.load(ctx); err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	h.loaded = true
 	return nil
 }
 

@@ -193,6 +193,10 @@ type Mem struct {
 	HostKey  string                          // of its server; "": it has none
 	SignedIn bool                            // it wants what SignIn stored
 
+	// OnPut, if not nil, is called before each Put: services renew their tokens in the
+	// middle of the work.
+	OnPut func(context.Context, app.PlaceSecrets) error
+
 	mu         sync.Mutex
 	fail       error  // guarded by mu
 	user       string // guarded by mu; whose account it is
@@ -264,7 +268,7 @@ func (m *Mem) open(ctx context.Context, r app.PlaceRequest) (app.OpenedPlace, er
 			return opened, err
 		}
 	}
-	d := cloud.Driver(&memDriver{m})
+	d := cloud.Driver(&memDriver{m, r.Secrets})
 	if m.Wrap != nil {
 		d = m.Wrap(d)
 	}
@@ -295,11 +299,19 @@ func checkSecret(ctx context.Context, r app.PlaceRequest, name, want string) err
 }
 
 // memDriver is one connection to a Mem.
-type memDriver struct{ m *Mem }
+type memDriver struct {
+	m       *Mem
+	secrets app.PlaceSecrets
+}
 
 func (d *memDriver) Put(ctx context.Context, name string, src cloud.Source) error {
 	if err := d.m.failure(); err != nil {
 		return cloud.Final(err)
+	}
+	if d.m.OnPut != nil {
+		if err := d.m.OnPut(ctx, d.secrets); err != nil {
+			return cloud.Final(err)
+		}
 	}
 	return d.m.Memory.Put(ctx, name, src)
 }
