@@ -177,12 +177,12 @@ type ran struct {
 }
 
 // runFake runs the program on a fake profile.
-func runFake(t *testing.T, f *fakeProfile, args ...string) ran {
+func runFake(t *testing.T, f profile, args ...string) ran {
 	t.Helper()
 	return runFakeWith(t, f, "", args...)
 }
 
-func runFakeWith(t *testing.T, f *fakeProfile, stdin string, args ...string) ran {
+func runFakeWith(t *testing.T, f profile, stdin string, args ...string) ran {
 	t.Helper()
 	var out, errs bytes.Buffer
 	p := &program{
