@@ -10,3 +10,6 @@ func (a *App) PlaceDir(id string) string { return a.placeDir(id) }
 
 // NotePlace leaves what an interrupted change of the places leaves.
 func (a *App) NotePlace(id string) error { return a.writePlaceNote(placeNote{Version: 1, ID: id}) }
+
+// ForgetHead removes the head that is kept here.
+func (a *App) ForgetHead() error { return removeFile(a.headPath()) }
