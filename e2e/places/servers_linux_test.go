@@ -20,6 +20,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -66,14 +67,18 @@ func (s *server) start() {
 	s.t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	said := &transcript{}
+	said, err := os.CreateTemp(s.t.TempDir(), "said-") // a file, which nobody has to wait for
+	must(s.t, err)
+	defer said.Close()
 	s.cmd = s.make()
 	s.cmd.Stdout, s.cmd.Stderr = said, said
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	must(s.t, s.cmd.Start())
 	name := filepath.Base(s.cmd.Path)
 	s.t.Cleanup(func() {
 		if s.t.Failed() {
-			s.t.Logf("%s said:\n%.4000s", name, said.bytes())
+			text, _ := os.ReadFile(said.Name()) // what there is
+			s.t.Logf("%s said:\n%.4000s", name, text)
 		}
 	})
 	until(s.t, name+" listens", func() bool {
@@ -85,14 +90,21 @@ func (s *server) start() {
 	})
 }
 
+// stop ends the server and its children: Apache's serve on without their parent when
+// that is killed.
 func (s *server) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cmd != nil {
-		_ = s.cmd.Process.Kill() // it may have ended
-		_ = s.cmd.Wait()         // "killed", as it was
-		s.cmd = nil
+	if s.cmd == nil {
+		return
 	}
+	group := -s.cmd.Process.Pid
+	_ = syscall.Kill(group, syscall.SIGTERM) // it may have ended
+	late := time.AfterFunc(5*time.Second, func() { _ = syscall.Kill(group, syscall.SIGKILL) })
+	_ = s.cmd.Wait() // "terminated", as it was
+	late.Stop()
+	_ = syscall.Kill(group, syscall.SIGKILL) // whoever is left
+	s.cmd = nil
 }
 
 // shared makes a folder that a server may use under another user.
