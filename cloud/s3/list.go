@@ -14,7 +14,7 @@ import (
 // Bounds of a listing by a server that means no good. Empty pages are honest
 // ones, if many deleted objects lie between two that are there.
 const (
-	maxEmptyPages = 10_000
+	maxEmptyPages = 2_000
 	maxListedKeys = 20_000_000
 )
 

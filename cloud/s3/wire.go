@@ -74,7 +74,7 @@ func (n *note) failure(ctx context.Context, host string, err error) error {
 	case errors.Is(err, cloud.ErrAuth):
 		return errNoKeys // the library wraps it in words of its own
 	}
-	return fmt.Errorf("%w: %w", errNotS3, offline(ctx, host, err)) // it did not understand the answer
+	return errNotS3 // the library did not understand the answer; its error repeats what the server said
 }
 
 // RoundTrip implements [http.RoundTripper].
@@ -126,11 +126,16 @@ func (w *wire) examine(n *note, req *http.Request, res *http.Response) error {
 		n.answer = refusal(res.StatusCode, code, region, res.Header, time.Now())
 		return nil
 	}
-	isXML := strings.Contains(res.Header.Get("Content-Type"), "xml")
-	if req.Method == http.MethodHead || req.Method == http.MethodGet && !(isXML && 0 <= res.ContentLength && res.ContentLength < maxRefusal) {
-		return nil // an object, or a page whose reader looks itself
+	var body []byte
+	var err error
+	switch isXML := strings.Contains(res.Header.Get("Content-Type"), "xml"); {
+	case req.Method == http.MethodHead:
+		return nil
+	case req.Method != http.MethodGet:
+		body, err = readAll(res, maxAnswer)
+	case isXML && res.ContentLength < maxRefusal:
+		body, err = peek(res, maxRefusal)
 	}
-	body, err := readAll(res, maxAnswer)
 	if err != nil {
 		return err
 	}
@@ -139,6 +144,19 @@ func (w *wire) examine(n *note, req *http.Request, res *http.Response) error {
 		return n.answer
 	}
 	return nil
+}
+
+// peek reads the first bytes of the body, and puts them back.
+func peek(res *http.Response, limit int64) ([]byte, error) {
+	start, err := io.ReadAll(io.LimitReader(res.Body, limit))
+	if err != nil {
+		return nil, fmt.Errorf("read answer: %w", err)
+	}
+	res.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(start), res.Body), res.Body}
+	return start, nil
 }
 
 // readAll reads the body and puts it back.
