@@ -2,6 +2,7 @@ package rclone
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -134,9 +135,32 @@ func (d *Driver) List(ctx context.Context, prefix string) iter.Seq2[cloud.Object
 	}
 }
 
-// Delete implements [cloud.Driver].
+// Delete implements [cloud.Driver]. A child whose service refuses forgets the object
+// all the same (rclone 1.60): it would then say that the object is not there, to a
+// second Delete and, worse, to a Get. So that child is ended, and rclone is asked
+// without one, which also tells why.
 func (d *Driver) Delete(ctx context.Context, name string) error {
-	return d.with(ctx, func(w *webdav.Driver) error { return w.Delete(ctx, name) })
+	c, err := d.running(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.place.Delete(ctx, name); err == nil {
+		return nil
+	}
+	d.drop(c)
+	_, err = output(ctx, d.c.Remote, d.command("deletefile", "--retries", "1", "--low-level-retries", "1", "--", d.object(name)))
+	if err == nil || errors.Is(err, cloud.ErrNoPlace) { // of a file: it is not there
+		return nil
+	}
+	return fmt.Errorf("delete: %w", err)
+}
+
+// object returns what rclone calls an object.
+func (d *Driver) object(name string) string {
+	if strings.HasSuffix(d.c.Remote, ":") || strings.HasSuffix(d.c.Remote, "/") {
+		return d.c.Remote + name
+	}
+	return d.c.Remote + "/" + name
 }
 
 // Stat implements [cloud.Stater].
@@ -159,7 +183,7 @@ func (d *Driver) Maintain(ctx context.Context) (tidied int, err error) {
 
 // Capacity implements [cloud.Capacitor], where the service tells.
 func (d *Driver) Capacity(ctx context.Context) (cloud.Capacity, error) {
-	if err := ctx.Err(); err != nil {
+	if _, err := d.running(ctx); err != nil { // which makes the folder
 		return cloud.Capacity{}, err
 	}
 	return d.about(ctx)
@@ -178,6 +202,17 @@ func (d *Driver) Describe(ctx context.Context) (cloud.Description, error) {
 // Caps implements [cloud.Driver]. It promises little: what is behind rclone is not
 // known.
 func (d *Driver) Caps() cloud.Caps { return cloud.Caps{Parallel: 4} }
+
+// drop ends a child that is not to be trusted any more. The next request starts
+// another.
+func (d *Driver) drop(c *child) {
+	d.mu.Lock()
+	if d.child == c {
+		d.child = nil
+	}
+	d.mu.Unlock()
+	c.end()
+}
 
 // Close ends the child. Requests under way fail.
 func (d *Driver) Close() error {

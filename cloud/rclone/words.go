@@ -100,6 +100,7 @@ type sign struct {
 func signs() []sign {
 	return []sign{
 		{cloud.ErrNoRemote, []string{"didn't find section in config file", "couldn't find configuration"}},
+		{cloud.ErrUnsupported, []string{"can't rename files", "can't move"}},
 		{cloud.ErrIdentity, []string{"x509:", "host key mismatch", "knownhosts: key"}},
 		{cloud.ErrLimit, []string{"too many requests", "rate limit", "ratelimit", "rate_limit", "slow down", "slowdown", "error 429", "code: 429", "code 429", "status 429"}},
 		{cloud.ErrFull, []string{
@@ -116,7 +117,8 @@ func signs() []sign {
 		{cloud.ErrDenied, []string{"access denied", "accessdenied", "permission denied", "permissiondenied", "forbidden", "error 403", "code: 403", "code 403", "status 403"}},
 		{cloud.ErrOffline, []string{
 			"no such host", "connection refused", "network is unreachable", "i/o timeout", "timed out", "timeout", "no route to host", "connection reset",
-			"broken pipe", "temporary failure in name resolution", "unexpected eof", "dial tcp",
+			"broken pipe", "error 500", "error 502", "error 503", "error 504", "code: 500", "code: 502", "code: 503", "code: 504",
+			"internal server error", "bad gateway", "service unavailable", "temporary failure in name resolution", "unexpected eof", "dial tcp",
 		}},
 		{cloud.ErrNoPlace, []string{"directory not found", "is a file not a directory", "not a directory", "nosuchbucket", "bucket does not exist"}},
 	}
@@ -151,8 +153,9 @@ func refine(err error, lines []string) error {
 	switch {
 	case class != nil && !errors.Is(err, class):
 		return fmt.Errorf("%w: rclone says so", class)
-	case class == nil && errors.Is(err, cloud.ErrUnsupported) && wentWrong(lines):
-		// To the child's server every write that fails is "method not allowed".
+	case class == nil && (errors.Is(err, cloud.ErrDenied) || errors.Is(err, cloud.ErrUnsupported) && wentWrong(lines)):
+		// To the child every write that fails is "method not allowed", and every
+		// other change "forbidden".
 		return errUnknown
 	}
 	return err
