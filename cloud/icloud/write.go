@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"time"
 
 	"coffer/cloud"
 )
@@ -182,9 +183,16 @@ func (d *Driver) stage(ctx context.Context, dir string, src cloud.Source) (temp 
 	return c.path, nil
 }
 
-// discard removes a temporary file, also when ctx is done.
+// discard removes a temporary file, also when ctx is done; but then it must not
+// wait for long. The worker goes on, and after it there is Maintain.
 func (d *Driver) discard(ctx context.Context, temp string) error {
-	return d.do(context.WithoutCancel(ctx), func() error { return d.drop(temp) })
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	err := d.do(ctx, func() error { return d.drop(temp) })
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	}
+	return err
 }
 
 // drop is discard without a worker of its own.
