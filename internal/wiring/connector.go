@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"sync"
 
 	"coffer/app"
 	"coffer/cloud"
@@ -20,6 +21,9 @@ type connector struct {
 	getenv func(string) string
 	line   *transport.Line
 	client string // Google's client of this build, "ID:SECRET"; "": none
+
+	mu    sync.Mutex
+	given func() string // guarded by mu; the proxy of the settings, which may have a password; nil: none
 }
 
 var _ app.Connector = (*connector)(nil)
@@ -35,7 +39,23 @@ func newConnector(home string, getenv func(string) string) (*connector, error) {
 
 // Network implements [app.Connector].
 func (c *connector) Network(s app.NetworkSettings) error {
-	return c.line.Set(transport.Settings{Up: s.Up, Down: s.Down, Proxy: s.Proxy, CAs: s.CAs})
+	if err := c.line.Set(transport.Settings{Up: s.Up, Down: s.Down, Proxy: s.Proxy, CAs: s.CAs}); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.given = func() string { return s.Proxy }
+	return nil
+}
+
+// proxy is that of the settings: "", "direct" or an address.
+func (c *connector) proxy() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.given == nil {
+		return ""
+	}
+	return c.given()
 }
 
 // Open implements [app.Connector].

@@ -13,9 +13,5 @@ func (c *connector) openICloud(d dest, r app.PlaceRequest) (cloud.Driver, string
 	return nil, "", &app.UnsupportedPlaceError{Scheme: d.kind}
 }
 
-func (c *connector) openRclone(d dest, r app.PlaceRequest, keep map[string]string) (cloud.Driver, error) {
-	return nil, &app.UnsupportedPlaceError{Scheme: d.kind}
-}
-
 // Metered implements [app.Connector].
 func (c *connector) Metered(ctx context.Context) (metered, known bool) { return false, false }
