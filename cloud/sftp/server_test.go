@@ -79,7 +79,7 @@ func newServer(t *testing.T) *server {
 }
 
 // signerOf wraps a private key.
-func signerOf(t *testing.T, key any, err error) ssh.Signer {
+func signerOf(t testing.TB, key any, err error) ssh.Signer {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +91,7 @@ func signerOf(t *testing.T, key any, err error) ssh.Signer {
 	return signer
 }
 
-func privateKey(t *testing.T, kind string) any {
+func privateKey(t testing.TB, kind string) any {
 	t.Helper()
 	var key any
 	var err error
@@ -109,7 +109,7 @@ func privateKey(t *testing.T, kind string) any {
 	return key
 }
 
-func hostKey(t *testing.T, kind string) ssh.Signer {
+func hostKey(t testing.TB, kind string) ssh.Signer {
 	t.Helper()
 	return signerOf(t, privateKey(t, kind), nil)
 }

@@ -18,7 +18,7 @@ import (
 
 // An sshd is OpenSSH's server, started for one test on a port of its own.
 type sshd struct {
-	t     *testing.T
+	t     testing.TB
 	home  string // its folder: configuration, keys
 	user  string
 	port  int
@@ -26,7 +26,7 @@ type sshd struct {
 	hosts []ssh.Signer
 }
 
-func startSSHD(t *testing.T, options ...string) *sshd {
+func startSSHD(t testing.TB, options ...string) *sshd {
 	t.Helper()
 	program := "/usr/sbin/sshd"
 	if _, err := os.Stat(program); err != nil {
@@ -83,7 +83,7 @@ func (s *sshd) write(name string, data []byte) {
 }
 
 // freePort returns a port that nobody listens on now.
-func freePort(t *testing.T) int {
+func freePort(t testing.TB) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -129,7 +129,7 @@ func (s *sshd) start(program string) {
 }
 
 // pemOf returns a private key in OpenSSH's form, locked if there is a passphrase.
-func pemOf(t *testing.T, key any, passphrase string) []byte {
+func pemOf(t testing.TB, key any, passphrase string) []byte {
 	t.Helper()
 	block, err := ssh.MarshalPrivateKey(key, "test")
 	if passphrase != "" {
@@ -150,7 +150,7 @@ func (s *sshd) config(path string) Config {
 	}
 }
 
-func mustOpen(t *testing.T, c Config) *Driver {
+func mustOpen(t testing.TB, c Config) *Driver {
 	t.Helper()
 	d, err := New(c)
 	if err != nil {

@@ -343,7 +343,7 @@ func TestRandomFaults(t *testing.T) {
 	for _, seed := range []uint64{1, 2} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newServer(t)
-			w := &storm{random: rand.New(rand.NewPCG(seed, seed)), rate: 0.02}
+			w := &storm{random: rand.New(rand.NewPCG(seed, seed)), rate: 0.06}
 			s.request, s.reply = w.request, w.reply
 			d := s.open(s.config())
 			place := cloud.New(d, cloud.Options{Budget: time.Hour})
@@ -384,7 +384,7 @@ func patiently(f func() error) error {
 
 func stormRound(t *testing.T, place *cloud.Store, round int, kept map[string][]byte) {
 	t.Helper()
-	data := content(round, []int{0, 1000, 300 << 10, 1<<20 + 5}[round%4])
+	data := content(round, []int{0, 1000, 100 << 10, 1<<19 + 5}[round%4])
 	name := cloud.Name("pack", data)
 	if err := patiently(func() error { return place.Put(t.Context(), name, data) }); err != nil {
 		t.Fatalf("round %d, put: %v", round, err)
