@@ -631,3 +631,60 @@ func TestNoPlaceIsBackedUp(t *testing.T) {
 		}
 	}
 }
+
+// The last step of Setup, of Open and of AddPlace fails: no secret stays behind, and all of
+// it can be done again.
+func TestNoSecretStaysOfAPlaceThatDidNotComeAbout(t *testing.T) {
+	for _, keep := range []app.KeepKey{app.KeepKeyring, app.KeepFile} {
+		t.Run(string(keep), func(t *testing.T) {
+			t.Parallel() // each waits five seconds for a lock
+			w := apptest.New(t)
+			c := w.Computer("ANN-LAPTOP")
+			m := guarded(w, "a")
+			_, err := c.App.Connect(t.Context(), withSecret(m.Dest, "password", placePassword))
+			must(t, err)
+			o := app.SetupOptions{To: m.Dest, Sources: []string{c.Docs}, Lock: app.LockKey, KeepKey: keep}
+			unlock, err := app.LockFile(filepath.Join(c.Home, "state", "settings.lock"))
+			must(t, err)
+			_, err = c.App.Setup(t.Context(), o)
+			mustExplain(t, err, app.CodeProfileBusy)
+			mustBeClean(t, c, 0)
+			unlock()
+			_, err = c.App.Setup(t.Context(), o)
+			must(t, err)
+			c.Restart()
+			mustBackup(t, c)
+
+			second := guarded(w, "b")
+			_, err = c.App.Connect(t.Context(), withSecret(second.Dest, "password", placePassword))
+			must(t, err)
+			unlock, err = app.LockFile(filepath.Join(c.Home, "state", "settings.lock"))
+			must(t, err)
+			_, _, err = c.App.AddPlace(t.Context(), second.Dest, false)
+			mustExplain(t, err, app.CodeProfileBusy)
+			mustBeClean(t, c, 1)
+			unlock()
+			if p, notices, err := c.App.AddPlace(t.Context(), second.Dest, false); err != nil || p.ID == "" || !slices.Contains(codes(notices), app.NoticePlaceJoined) {
+				t.Errorf("%+v, %v, %v", p, notices, err)
+			}
+			mustBackup(t, c)
+		})
+	}
+}
+
+// mustBeClean checks that there are as many places with state, or secrets, as the profile
+// has, and no note of another.
+func mustBeClean(t *testing.T, c *apptest.Computer, places int) {
+	t.Helper()
+	dirs, err := filepath.Glob(filepath.Join(c.Home, "state", "places", "*"))
+	must(t, err)
+	if len(dirs) > places {
+		t.Errorf("the places have state in %v", dirs)
+	}
+	if _, err := os.Stat(filepath.Join(c.Home, "state", "pending-place.json")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the note: %v", err)
+	}
+	if n := c.Keyring.Len(); n > 2*places { // the key, and the secrets of each
+		t.Errorf("%d entries in the keyring", n)
+	}
+}
