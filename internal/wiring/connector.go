@@ -11,6 +11,7 @@ import (
 
 	"coffer/app"
 	"coffer/cloud"
+	"coffer/cloud/icloud"
 	"coffer/cloud/transport"
 )
 
@@ -20,7 +21,9 @@ type connector struct {
 	home   string // the user's own folder
 	getenv func(string) string
 	line   *transport.Line
-	client string // Google's client of this build, "ID:SECRET"; "": none
+	// findICloud is [icloud.Find], which finds nothing where tests run.
+	findICloud func(home string, getenv func(string) string) (root string, err error)
+	client     string // Google's client of this build, "ID:SECRET"; "": none
 
 	mu    sync.Mutex
 	given func() string // guarded by mu; the proxy of the settings, which may have a password; nil: none
@@ -34,7 +37,7 @@ func newConnector(home string, getenv func(string) string) (*connector, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make line: %w", err)
 	}
-	return &connector{home: home, getenv: getenv, line: line, client: driveClient}, nil
+	return &connector{home: home, getenv: getenv, line: line, client: driveClient, findICloud: icloud.Find}, nil
 }
 
 // Network implements [app.Connector].

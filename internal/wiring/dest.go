@@ -13,6 +13,7 @@ import (
 	"coffer/app"
 	"coffer/cloud"
 	"coffer/cloud/drive"
+	"coffer/cloud/icloud"
 	"coffer/cloud/s3"
 	"coffer/cloud/sftp"
 	"coffer/cloud/webdav"
@@ -34,9 +35,6 @@ const (
 var schemes = []string{kindFolder, kindDrive, kindICloud, kindS3, kindWebDAV, kindSFTP, kindRclone}
 
 const (
-	// iCloudFolder is the folder in iCloud Drive where no other is named.
-	iCloudFolder = "Coffer Backups"
-
 	maxDest = 4096 // bytes of a destination
 	maxName = 100  // bytes of the name of a folder at a service
 )
@@ -152,7 +150,7 @@ func parseKind(kind, rest string) (dest, error) {
 	case kindDrive:
 		d.at, err = folderName(rest, drive.DefaultFolder)
 	case kindICloud:
-		if d.at, err = folderName(rest, iCloudFolder); err == nil && (strings.ContainsAny(d.at, `/\:*?"<>|`) || d.at[0] == '.') {
+		if d.at, err = folderName(rest, icloud.DefaultFolder); err == nil && (strings.ContainsAny(d.at, `/\:*?"<>|`) || d.at[0] == '.') {
 			err = fmt.Errorf("%w: not the name of a folder", cloud.ErrAddress)
 		}
 	case kindS3:

@@ -90,6 +90,7 @@ type stand struct {
 	cas       []byte
 	secret    string // the name of the secret that lets people in; "": none
 	dir       bool   // the place is a folder of this computer
+	icloud    string // the synced folder; "": as on this computer
 }
 
 // connector returns one that trusts the stand's server.
@@ -102,6 +103,9 @@ func (s *stand) connector(t *testing.T) *connector {
 	c, err := newConnector(home, env(s.env))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if s.icloud != "" {
+		c.findICloud = func(string, func(string) string) (string, error) { return s.icloud, nil }
 	}
 	if err := c.Network(app.NetworkSettings{CAs: s.cas}); err != nil {
 		t.Fatal(err)
@@ -116,7 +120,7 @@ func (s *stand) request(create bool) app.PlaceRequest {
 // stands has one of each kind that this computer can reach.
 func stands(t *testing.T) []*stand {
 	t.Helper()
-	return append([]*stand{folderStand(t), driveStand(t, drivetest.New(t)), s3Stand(t), webdavStand(t), sftpStand(t).stand()}, otherStands(t)...)
+	return append([]*stand{folderStand(t), driveStand(t, drivetest.New(t)), s3Stand(t), webdavStand(t), sftpStand(t).stand(), icloudStand(t)}, otherStands(t)...)
 }
 
 func folderStand(t *testing.T) *stand {
