@@ -135,10 +135,11 @@ type answer struct {
 	out, err string
 }
 
-// record returns the last JSON record of that type.
+// record returns the last JSON record of that type. They are on standard error where
+// standard output was asked for something else.
 func (a answer) record(kind string) map[string]any {
 	var last map[string]any
-	for line := range strings.Lines(a.out) {
+	for line := range strings.Lines(a.out + a.err) {
 		var v map[string]any
 		if json.Unmarshal([]byte(line), &v) == nil && v["type"] == kind {
 			last = v
