@@ -1,3 +1,5 @@
+//go:build unix
+
 package rclone
 
 import (
@@ -25,18 +27,6 @@ func (d *Driver) pid(t *testing.T) int {
 		t.Fatal("no child runs")
 	}
 	return d.child.run.cmd.Process.Pid
-}
-
-// kill ends the child as a crash would, and returns when it has ended.
-func (d *Driver) kill(t *testing.T) {
-	t.Helper()
-	d.mu.Lock()
-	run := d.child.run
-	d.mu.Unlock()
-	if err := run.cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	<-run.ended
 }
 
 // TestChildRestarts: a child that died is started again by the next request.
@@ -166,30 +156,39 @@ func waitForEnd(t *testing.T, pid int) {
 	}
 }
 
+// victim says that this program is to be the one that the tests below kill.
 const victim = "COFFER_TEST_VICTIM"
 
-// TestVictim is no test: it is the program that the tests below kill.
-func TestVictim(t *testing.T) {
+func TestMain(m *testing.M) {
 	kind, dir, ok := strings.Cut(os.Getenv(victim), "|")
 	if !ok {
-		t.Skip("the program that other tests kill is not wanted by itself")
+		os.Exit(m.Run())
 	}
-	switch kind {
-	case "rclone":
-		d, err := New(Config{
-			Remote: "box:" + dir, ConfigFile: filepath.Join(dir, "rclone.conf"), Create: true, Password: newPassword,
-			Env: []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		mustPut(t, d, []byte("x"))
-		fmt.Printf("\npid %d\n", d.pid(t))
-	default:
-		startWatched(t)
+	start := startWatched
+	if kind == "rclone" {
+		start = startServed
 	}
-	<-t.Context().Done() // until it is killed
-	select {}
+	pid, err := start(dir)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Printf("pid %d\n", pid)
+	select {} // until it is killed
+}
+
+// startServed starts a child that serves a folder, and returns its id.
+func startServed(dir string) (int, error) {
+	d, err := New(Config{
+		Remote: "box:" + dir, ConfigFile: filepath.Join(dir, "rclone.conf"), Create: true, Password: newPassword,
+		Env: []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")},
+	})
+	if err != nil {
+		return 0, err
+	}
+	if _, err := put(context.Background(), d, []byte("x")); err != nil { //nolint:usetesting // outside of any test
+		return 0, err
+	}
+	return d.child.run.cmd.Process.Pid, nil
 }
 
 // TestChildDiesWithUs: also when we are killed, which no program can see coming.
@@ -209,7 +208,7 @@ func killVictim(t *testing.T, what string) {
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
 		t.Skipf("there is no /proc on this system: %v", err)
 	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestVictim$", "-test.timeout=1m")
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.timeout=1m")
 	cmd.Env = append(os.Environ(), victim+"="+what)
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -80,6 +81,18 @@ func mustOpen(t *testing.T, c Config) *Driver {
 	return d
 }
 
+// kill ends the child as a crash would, and returns when it has ended.
+func (d *Driver) kill(t *testing.T) {
+	t.Helper()
+	d.mu.Lock()
+	run := d.child.run
+	d.mu.Unlock()
+	if err := run.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-run.ended
+}
+
 func content(seed, n int) []byte {
 	var key [32]byte
 	copy(key[:], fmt.Sprintf("content %d", seed))
@@ -134,19 +147,10 @@ func list(ctx context.Context, d cloud.Driver) (map[string]int64, error) {
 	return found, nil
 }
 
+// TestConformance: one child serves all checks, for each start of rclone takes a
+// while.
 func TestConformance(t *testing.T) {
-	cloudtest.Run(t, func(t *testing.T) cloud.Driver {
-		return mustOpen(t, config(t, "box:"+filepath.Join(t.TempDir(), "my backups"), ""))
-	})
-}
-
-// TestConformanceOfAService: rclone in front of a service on the network. One
-// child serves all checks.
-func TestConformanceOfAService(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the long form is not wanted")
-	}
-	d := mustOpen(t, config(t, "far:backup", newService(t).URL))
+	d := mustOpen(t, config(t, "box:"+filepath.Join(t.TempDir(), "my backups"), ""))
 	cloudtest.Run(t, func(t *testing.T) cloud.Driver {
 		found, err := list(t.Context(), d)
 		if err != nil {
@@ -165,6 +169,45 @@ func TestConformanceOfAService(t *testing.T) {
 type unclosed struct{ *Driver }
 
 func (unclosed) Close() error { return nil }
+
+// TestService: rclone in front of a service on the network, which it paces.
+func TestService(t *testing.T) {
+	s := newService(t)
+	d := mustOpen(t, config(t, "far:backup", s.URL))
+	want := map[string]int64{}
+	for i, n := range []int{0, 1, 300_000, 5<<20 + 1} {
+		data := content(i, n)
+		name := mustPut(t, d, data)
+		mustPut(t, d, data)
+		want[name] = int64(n)
+		wantData(t, d, name, data)
+		wantIs(t, "other bytes", d.Put(t.Context(), name, cloud.Bytes(append(bytes.Clone(data), 1))), cloud.ErrExists)
+		r, err := d.Get(t.Context(), name, int64(n/3), int64(n/2))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if part, err := io.ReadAll(r); err != nil || !bytes.Equal(part, data[n/3:n/3+n/2]) {
+			t.Fatalf("%d bytes of a range, %v", len(part), err)
+		}
+		r.Close()
+		_, err = d.Get(t.Context(), name, 1, int64(n))
+		wantIs(t, "range outside", err, cloud.ErrRange)
+	}
+	// Another device finds all of it.
+	other := mustOpen(t, config(t, "far:backup", s.URL))
+	for _, d := range []*Driver{d, other} {
+		if found, err := list(t.Context(), d); err != nil || !maps.Equal(found, want) {
+			t.Fatalf("listed %v, %v", found, err)
+		}
+	}
+	for name := range want {
+		if err := d.Delete(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+		_, err := d.Stat(t.Context(), name)
+		wantIs(t, "stat of a deleted object", err, cloud.ErrNotFound)
+	}
+}
 
 // A service is a WebDAV server that rclone keeps objects in, and that can be held
 // back and made to fail.

@@ -3,7 +3,7 @@
 package rclone
 
 import (
-	"fmt"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,48 +14,39 @@ import (
 	"time"
 )
 
-// watchedSleep is a program that prints its own id and sleeps. It is "rclone" to
-// the shell that watches it.
-func watchedSleep(t *testing.T, file string) (*exec.Cmd, *shellTether) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", `echo $$ >"$0.part" && mv "$0.part" "$0" && exec sleep 1000`, file)
+// watchedSleep is a program that writes its own id to a file and sleeps. It is
+// "rclone" to the shell that watches it.
+func watchedSleep(file string) (*exec.Cmd, *shellTether, error) {
+	cmd := exec.Command("/bin/sh", "-c", `echo $$ >"$0.part" && mv "$0.part" "$0" && exec sleep 1000`, file) //nolint:noctx // it is to outlive us
 	tether := &shellTether{}
 	if err := tether.prepare(cmd); err != nil {
-		t.Fatal(err)
+		return nil, nil, err
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	return cmd, tether
+	return cmd, tether, cmd.Start()
 }
 
 // sleeper returns the id that a watched program wrote.
-func sleeper(t *testing.T, file string) int {
-	t.Helper()
+func sleeper(file string) (int, error) {
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
 		if text, err := os.ReadFile(file); err == nil {
-			pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			return pid
+			return strconv.Atoi(strings.TrimSpace(string(text)))
 		}
 		<-time.After(10 * time.Millisecond) // then look again
 	}
-	t.Fatal("the program did not start")
-	return 0
+	return 0, errors.New("the program did not start")
 }
 
-// startWatched is what the victim does for TestWatchedDiesWithUs.
-func startWatched(t *testing.T) {
-	file := filepath.Join(os.TempDir(), fmt.Sprintf("coffer-watched-%d", os.Getpid()))
-	defer os.Remove(file)
-	watchedSleep(t, file)
-	fmt.Printf("\npid %d\n", sleeper(t, file))
+// startWatched starts a watched program, and returns its id.
+func startWatched(dir string) (int, error) {
+	file := filepath.Join(dir, "pid")
+	if _, _, err := watchedSleep(file); err != nil {
+		return 0, err
+	}
+	return sleeper(file)
 }
 
 // TestWatchedDiesWithUs: the shell of systems that are not Linux, tried here.
-func TestWatchedDiesWithUs(t *testing.T) { killVictim(t, "shell|") }
+func TestWatchedDiesWithUs(t *testing.T) { killVictim(t, "shell|"+t.TempDir()) }
 
 // TestWatchedEnds: asked politely, killed, or by itself; nothing stays behind.
 func TestWatchedEnds(t *testing.T) {
@@ -66,8 +57,14 @@ func TestWatchedEnds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "pid")
-			cmd, tether := watchedSleep(t, file)
-			child := sleeper(t, file)
+			cmd, tether, err := watchedSleep(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			child, err := sleeper(file)
+			if err != nil {
+				t.Fatal(err)
+			}
 			if err := end(cmd, child); err != nil {
 				t.Fatal(err)
 			}
