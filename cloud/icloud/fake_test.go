@@ -74,7 +74,7 @@ func (f *fake) meets(op, path string) fate {
 	}
 	due := trouble(op, path)
 	if due.wait > 0 {
-		time.Sleep(due.wait)
+		<-time.After(due.wait)
 	}
 	return due
 }
