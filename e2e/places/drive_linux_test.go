@@ -116,6 +116,13 @@ func (f *front) on(answered func(r *http.Request)) {
 	f.answered = answered
 }
 
+// setLag says for how long a new file is in no listing.
+func (f *front) setLag(lag time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lag = lag
+}
+
 // site is a folder of that Drive, for a machine that is signed in as an account.
 func (f *front) site(m *machine, as drivetest.Account) site {
 	m.Helper()

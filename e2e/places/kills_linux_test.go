@@ -92,7 +92,11 @@ func TestTenKills(t *testing.T) {
 	k.set(0, 0, false)
 	m.backup()
 	m.must("check", "--read-data")
-	oneOfEach(t, f)
+	for name, files := range f.objects(t) {
+		if files != 1 {
+			t.Errorf("there are %d files of %s", files, name)
+		}
+	}
 	other := newMachine(t)
 	other.env = append(other.env, "COFFER_DRIVE_ENDPOINT="+f.url+"/drive/v3/")
 	other.join(s, digits)
@@ -101,8 +105,9 @@ func TestTenKills(t *testing.T) {
 	wasted(t, f, 10)
 }
 
-// oneOfEach requires every object to be one file, with the bytes of its name.
-func oneOfEach(t *testing.T, f *front) {
+// objects returns how many files there are of each object, all of which must be what
+// their names say.
+func (f *front) objects(t *testing.T) map[string]int {
 	t.Helper()
 	objects := map[string]int{}
 	for _, x := range f.Files() {
@@ -118,11 +123,7 @@ func oneOfEach(t *testing.T, f *front) {
 	if len(objects) < 5 {
 		t.Fatalf("there are only %d objects", len(objects))
 	}
-	for name, files := range objects {
-		if files != 1 {
-			t.Errorf("there are %d files of %s", files, name)
-		}
-	}
+	return objects
 }
 
 // wasted requires that the kills made little be sent twice: less than a chunk each.
