@@ -308,7 +308,7 @@ func TestKeysOfTheEnvironment(t *testing.T) {
 }
 
 func TestLockDays(t *testing.T) {
-	for text, want := range map[string]int{"": 0, "1": 1, "365": 365, "-1": -1, "01": -1, "x": -1, "1.5": -1, "99999": -1, " 3": -1} {
+	for text, want := range map[string]int{"": 0, "1": 1, "365": 365, "-1": -1, "01": -1, "x": -1, "1.5": -1, "99999": -1, "3 days": -1} {
 		if n, err := lockDays(text); (err != nil) != (want < 0) || err == nil && n != want {
 			t.Errorf("%q: %d, %v", text, n, err)
 		}
