@@ -3,6 +3,7 @@ package cloud
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // What only some places can do, through the same door: checks, tries, pause.
@@ -32,6 +33,19 @@ func (s *Store) Maintain(ctx context.Context) (int, error) {
 		return tidied, fmt.Errorf("tidy: %w", err)
 	}
 	return tidied, nil
+}
+
+// Retain keeps an object from everybody until then, at least. [ErrUnsupported] of a place
+// that locks nothing.
+func (s *Store) Retain(ctx context.Context, name string, until time.Time) error {
+	d, ok := s.driver.(Locker)
+	if !ok {
+		return fmt.Errorf("lock %s: %w", name, ErrUnsupported)
+	}
+	_, err := call(ctx, s, "lock", name, func(ctx context.Context, _ *lease) (struct{}, error) {
+		return struct{}{}, d.Retain(ctx, name, until)
+	})
+	return err
 }
 
 // Confirm reports whether an object has left this computer. Of a place that is not filled
