@@ -15,8 +15,9 @@ import (
 type costManager struct{ functions *costFunctions }
 
 type costFunctions struct {
-	queryInterface, addRef, release                   uintptr // IUnknown
-	getCost, getDataPlanStatus, setDestinationAddress uintptr
+	_       [2]uintptr // QueryInterface, AddRef
+	release uintptr
+	getCost uintptr // and more that is not needed
 }
 
 // anyServer is CLSCTX_ALL: where the object lives is Windows' affair.
