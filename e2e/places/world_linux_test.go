@@ -68,10 +68,10 @@ func over(t *testing.T, dir string, open func(t *testing.T) cloud.Driver) cloudt
 }
 
 // opener gives a func that opens a driver and closes it, if it can be, with the test.
-func opener[D cloud.Driver](make func() (D, error)) func(t *testing.T) cloud.Driver {
+func opener[D cloud.Driver](open func() (D, error)) func(t *testing.T) cloud.Driver {
 	return func(t *testing.T) cloud.Driver {
 		t.Helper()
-		d, err := make()
+		d, err := open()
 		must(t, err)
 		t.Cleanup(func() { _ = cloud.New(d, cloud.Options{}).Close() })
 		return d
