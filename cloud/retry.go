@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -105,4 +106,20 @@ func (g *gate) pass(ctx context.Context) error {
 		case <-shut:
 		}
 	}
+}
+
+// RetryAfter reads the header of that name: seconds, or a date (RFC 9110, section 10.2.3).
+// More than a day is cut to a day: a stranger must not stop backups for a century. ok is
+// false where it is neither.
+func RetryAfter(text string, now time.Time) (wait time.Duration, ok bool) {
+	const most = 24 * time.Hour
+	if seconds, err := strconv.ParseUint(text, 10, 32); err == nil {
+		return min(time.Duration(seconds)*time.Second, most), true
+	}
+	for _, form := range []string{"Mon, 02 Jan 2006 15:04:05 GMT", time.RFC850, time.ANSIC} {
+		if at, err := time.Parse(form, text); err == nil {
+			return min(max(0, at.Sub(now)), most), true
+		}
+	}
+	return 0, false
 }

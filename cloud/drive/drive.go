@@ -65,13 +65,13 @@ type Driver struct {
 	signer  *signer
 	journal *journal
 	ids     idPool
-	names   nameLocks
+	names   cloud.NameLocks // Drive would take the files of all that put a name at once
 	index   index
 	limits  limits
 
-	entering semaphore // held while the place is looked for, made, or forgotten
-	account  Account   // guarded by entering; zero: not asked yet
-	pending  string    // guarded by entering; the id of a folder that is being made
+	entering cloud.Mutex // held while the place is looked for, made, or forgotten
+	account  Account     // guarded by entering; zero: not asked yet
+	pending  string      // guarded by entering; the id of a folder that is being made
 
 	mu    sync.Mutex
 	place *place // guarded by mu; nil: not known
@@ -101,7 +101,7 @@ func New(c Config) (*Driver, error) {
 		return nil, fmt.Errorf("open drive: %w: %w", cloud.ErrNoPlace, errSyntax)
 	}
 	plain := plainClient(c.Transport)
-	signer := &signer{client: c.Client, tokens: c.Tokens, http: plain, one: newSemaphore()}
+	signer := &signer{client: c.Client, tokens: c.Tokens, http: plain, one: cloud.NewMutex()}
 	client := plainClient(c.Transport)
 	client.Transport = &signed{signer: signer, host: origin, next: plain.Transport}
 	api, err := newService(client, base)
@@ -110,8 +110,8 @@ func New(c Config) (*Driver, error) {
 	}
 	return &Driver{
 		folder: c.Folder, create: c.Create, chunk: c.Chunk, api: api, http: client, upload: upload,
-		origin: origin, signer: signer, entering: newSemaphore(), ids: idPool{one: newSemaphore()},
-		journal: newJournal(c), names: nameLocks{held: map[string]*nameLock{}}, index: newIndex(),
+		origin: origin, signer: signer, entering: cloud.NewMutex(), ids: idPool{one: cloud.NewMutex()},
+		journal: newJournal(c), index: newIndex(),
 	}, nil
 }
 
@@ -154,10 +154,10 @@ func (d *Driver) about(ctx context.Context, fields googleapi.Field) (*driveapi.A
 
 // Account asks who is signed in, and refuses the wrong one with [cloud.ErrAccount].
 func (d *Driver) Account(ctx context.Context) (Account, error) {
-	if err := d.entering.acquire(ctx); err != nil {
+	if err := d.entering.Lock(ctx); err != nil {
 		return Account{}, err
 	}
-	defer d.entering.release()
+	defer d.entering.Unlock()
 	if err := d.identify(ctx); err != nil {
 		return Account{}, err
 	}
@@ -202,10 +202,10 @@ func (d *Driver) enter(ctx context.Context) (*place, error) {
 	if p := d.known(); p != nil {
 		return p, nil
 	}
-	if err := d.entering.acquire(ctx); err != nil {
+	if err := d.entering.Lock(ctx); err != nil {
 		return nil, err
 	}
-	defer d.entering.release()
+	defer d.entering.Unlock()
 	if p := d.known(); p != nil {
 		return p, nil // somebody else was faster
 	}
@@ -226,15 +226,15 @@ func (d *Driver) setPlace(p *place) {
 
 // An idPool gives ids that Drive issued: a score for the price of one.
 type idPool struct {
-	one  semaphore // held to use ids
+	one  cloud.Mutex // held to use ids
 	free []string
 }
 
 func (d *Driver) newID(ctx context.Context) (string, error) {
-	if err := d.ids.one.acquire(ctx); err != nil {
+	if err := d.ids.one.Lock(ctx); err != nil {
 		return "", err
 	}
-	defer d.ids.one.release()
+	defer d.ids.one.Unlock()
 	if len(d.ids.free) == 0 {
 		issued, err := d.api.Files.GenerateIds().Count(20).Space("drive").Type("files").Context(ctx).Do()
 		if err != nil {
@@ -263,42 +263,6 @@ func validID(id string) bool {
 		}
 	}
 	return id != "" && len(id) <= 128
-}
-
-// nameLocks let one goroutine at a time put or delete a name: Drive would take
-// all of their files.
-type nameLocks struct {
-	mu   sync.Mutex
-	held map[string]*nameLock // guarded by mu
-}
-
-type nameLock struct {
-	semaphore
-	users int // guarded by nameLocks.mu
-}
-
-// lock returns the function that unlocks.
-func (n *nameLocks) lock(ctx context.Context, name string) (func(), error) {
-	n.mu.Lock()
-	l := n.held[name]
-	if l == nil {
-		l = &nameLock{semaphore: newSemaphore()}
-		n.held[name] = l
-	}
-	l.users++
-	n.mu.Unlock()
-	leave := func() {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		if l.users--; l.users == 0 {
-			delete(n.held, name)
-		}
-	}
-	if err := l.acquire(ctx); err != nil {
-		leave()
-		return nil, err
-	}
-	return func() { l.release(); leave() }, nil
 }
 
 // isNotFound reports that Drive has no such file.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -129,24 +128,10 @@ func quotaDay(now time.Time) time.Time {
 
 // limited is ErrLimit, with a time if the answer names one.
 func limited(h http.Header) error {
-	if wait, ok := retryAfter(h.Get("Retry-After"), time.Now()); ok {
+	if wait, ok := cloud.RetryAfter(h.Get("Retry-After"), time.Now()); ok {
 		return &cloud.LimitError{Until: time.Now().Add(wait)}
 	}
 	return cloud.ErrLimit
-}
-
-// retryAfter reads the header of that name: seconds, or a date (RFC 9110,
-// section 10.2.3). More than a day is cut to a day: no service needs that, and a
-// stranger must not stop backups for a century.
-func retryAfter(text string, now time.Time) (time.Duration, bool) {
-	const most = 24 * time.Hour
-	if seconds, err := strconv.ParseUint(text, 10, 32); err == nil {
-		return min(time.Duration(seconds)*time.Second, most), true
-	}
-	if at, err := http.ParseTime(text); err == nil {
-		return min(max(0, at.Sub(now)), most), true
-	}
-	return 0, false
 }
 
 // reasonOf returns Google's word for a refusal, or "" if it is not a word.

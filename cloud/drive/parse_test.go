@@ -6,7 +6,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"coffer/cloud"
 )
@@ -152,20 +151,6 @@ func FuzzParseToken(f *testing.F) {
 			t.Fatalf("%q, %v", token.Refresh(), err)
 		}
 	})
-}
-
-func TestRetryAfter(t *testing.T) {
-	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
-	for text, want := range map[string]time.Duration{
-		"0": 0, "90": 90 * time.Second, "4000000000": 24 * time.Hour,
-		"Sun, 01 Nov 2026 12:01:00 GMT": time.Minute, "Sun, 01 Nov 2020 12:01:00 GMT": 0, "Sun, 01 Nov 2099 12:01:00 GMT": 24 * time.Hour,
-		"": -1, "-1": -1, "soon": -1, "1.5": -1,
-	} {
-		got, ok := retryAfter(text, now)
-		if ok != (want >= 0) || ok && got != want {
-			t.Errorf("%q: %v, %v", text, got, ok)
-		}
-	}
 }
 
 func TestQuotaDay(t *testing.T) {

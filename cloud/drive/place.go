@@ -178,10 +178,10 @@ func (d *Driver) pages(ctx context.Context, q string, fields googleapi.Field, pa
 // and returns how many files it brought back. Coffer itself deletes without the
 // trash, so what is in there was put there by somebody.
 func (d *Driver) Restore(ctx context.Context) (int, error) {
-	if err := d.entering.acquire(ctx); err != nil {
+	if err := d.entering.Lock(ctx); err != nil {
 		return 0, err
 	}
-	defer d.entering.release()
+	defer d.entering.Unlock()
 	if err := d.identify(ctx); err != nil {
 		return 0, err
 	}

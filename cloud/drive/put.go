@@ -26,7 +26,7 @@ func (d *Driver) put(ctx context.Context, name string, src cloud.Source) error {
 	if err := honest(ctx, src); err != nil {
 		return err
 	}
-	unlock, err := d.names.lock(ctx, name)
+	unlock, err := d.names.Lock(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -160,7 +160,7 @@ func (d *Driver) accept(ctx context.Context, f *driveapi.File, name string, src 
 // Delete implements [cloud.Driver]: all files of that name, past the trash,
 // where they would still fill the account.
 func (d *Driver) Delete(ctx context.Context, name string) error {
-	unlock, err := d.names.lock(ctx, name)
+	unlock, err := d.names.Lock(ctx, name)
 	if err != nil {
 		return err
 	}

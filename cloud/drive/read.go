@@ -250,9 +250,9 @@ func (d *Driver) look(ctx context.Context) (*place, error) {
 	if ever, _ := d.index.isListed(); !ever {
 		return d.enter(ctx) // found a moment ago, or now
 	}
-	if err := d.entering.acquire(ctx); err != nil {
+	if err := d.entering.Lock(ctx); err != nil {
 		return nil, err
 	}
-	defer d.entering.release()
+	defer d.entering.Unlock()
 	return d.find(ctx)
 }

@@ -97,7 +97,7 @@ type signer struct {
 	tokens TokenStore
 	http   *http.Client // without a signature of its own
 
-	one    semaphore // held by whoever refreshes, and to read what follows
+	one    cloud.Mutex // held by whoever refreshes, and to read what follows
 	access secret
 	expiry time.Time // zero: not said
 }
@@ -105,10 +105,10 @@ type signer struct {
 // token returns an access token that should be good, and asks for one if there
 // is none.
 func (s *signer) token(ctx context.Context) (string, error) {
-	if err := s.one.acquire(ctx); err != nil {
+	if err := s.one.Lock(ctx); err != nil {
 		return "", err
 	}
-	defer s.one.release()
+	defer s.one.Unlock()
 	if access := s.access.reveal(); access != "" && (s.expiry.IsZero() || time.Until(s.expiry) > early) {
 		return access, nil
 	}
@@ -120,10 +120,10 @@ func (s *signer) token(ctx context.Context) (string, error) {
 
 // spurn forgets an access token that was refused, unless a newer one is there.
 func (s *signer) spurn(ctx context.Context, access string) error {
-	if err := s.one.acquire(ctx); err != nil {
+	if err := s.one.Lock(ctx); err != nil {
 		return err
 	}
-	defer s.one.release()
+	defer s.one.Unlock()
 	if s.access.reveal() == access {
 		s.access = nil
 	}
@@ -156,10 +156,10 @@ func (s *signer) renew(ctx context.Context) error {
 // belongs holds the account that Drive named against the one that the sign-in was
 // kept for, or keeps it if none was named yet.
 func (s *signer) belongs(ctx context.Context, actual Account) error {
-	if err := s.one.acquire(ctx); err != nil {
+	if err := s.one.Lock(ctx); err != nil {
 		return err
 	}
-	defer s.one.release()
+	defer s.one.Unlock()
 	kept, err := s.tokens.Load(ctx)
 	if err != nil {
 		return fmt.Errorf("load sign-in: %w", err)

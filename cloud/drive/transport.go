@@ -23,25 +23,6 @@ const (
 	maxAnswer = 16 << 20
 )
 
-// A semaphore is a lock that obeys a context. Its zero value is not usable.
-type semaphore chan struct{}
-
-func newSemaphore() semaphore { return make(semaphore, 1) }
-
-func (s semaphore) acquire(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	select {
-	case s <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (s semaphore) release() { <-s }
-
 func queryEscape(s string) string { return url.QueryEscape(s) }
 
 // endpoint returns the base of the API and the address of uploads of the same

@@ -37,10 +37,10 @@ func (c *child) end() {
 
 // running returns the child, and starts one if none runs.
 func (d *Driver) running(ctx context.Context) (*child, error) {
-	if err := d.starting.acquire(ctx); err != nil {
+	if err := d.starting.Lock(ctx); err != nil {
 		return nil, err
 	}
-	defer d.starting.release()
+	defer d.starting.Unlock()
 	d.mu.Lock()
 	c, closed := d.child, d.closed
 	d.mu.Unlock()

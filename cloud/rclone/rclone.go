@@ -49,7 +49,7 @@ type Config struct {
 type Driver struct {
 	c        Config
 	name     string // of the remote
-	starting semaphore
+	starting cloud.Mutex
 
 	mu     sync.Mutex
 	child  *child // guarded by mu; nil: none runs
@@ -70,7 +70,7 @@ func New(c Config) (*Driver, error) {
 	if c.Program == "" {
 		c.Program = "rclone"
 	}
-	return &Driver{c: c, name: name, starting: newSemaphore()}, nil
+	return &Driver{c: c, name: name, starting: cloud.NewMutex()}, nil
 }
 
 // remoteName returns NAME of NAME:PATH. Names are made as rclone's own check has
@@ -240,22 +240,3 @@ func (d *Driver) with(ctx context.Context, request func(*webdav.Driver) error) e
 	}
 	return refine(err, c.said.since(mark))
 }
-
-// A semaphore is a lock that obeys a context. Its zero value is not usable.
-type semaphore chan struct{}
-
-func newSemaphore() semaphore { return make(semaphore, 1) }
-
-func (s semaphore) acquire(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	select {
-	case s <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (s semaphore) release() { <-s }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"coffer/cloud"
@@ -188,7 +187,7 @@ func refusal(status int, code, region string, h http.Header, now time.Time) *ans
 			break
 		}
 	}
-	wait, told := retryAfter(h.Get("Retry-After"), now)
+	wait, told := cloud.RetryAfter(h.Get("Retry-After"), now)
 	switch {
 	case told && (errors.Is(a.class, cloud.ErrLimit) || errors.Is(a.class, cloud.ErrOffline) && status == http.StatusServiceUnavailable):
 		a.class = &cloud.LimitError{Until: now.Add(wait)}
@@ -200,20 +199,6 @@ func refusal(status int, code, region string, h http.Header, now time.Time) *ans
 		a.class = &ClockError{Here: now, There: there}
 	}
 	return a
-}
-
-// retryAfter reads the header of that name: seconds, or a date (RFC 9110,
-// section 10.2.3). More than a day is cut to a day: a stranger must not stop
-// backups for a century.
-func retryAfter(text string, now time.Time) (time.Duration, bool) {
-	const most = 24 * time.Hour
-	if seconds, err := strconv.ParseUint(text, 10, 32); err == nil {
-		return min(time.Duration(seconds)*time.Second, most), true
-	}
-	if at, err := http.ParseTime(text); err == nil {
-		return min(max(0, at.Sub(now)), most), true
-	}
-	return 0, false
 }
 
 // offline classes an error of the connection. What the transport has classed

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"coffer/cloud"
@@ -121,24 +120,10 @@ func unable(t target) error {
 
 // limited is ErrLimit, with a time if the answer names one.
 func limited(h http.Header) error {
-	if wait, ok := retryAfter(h.Get("Retry-After"), time.Now()); ok {
+	if wait, ok := cloud.RetryAfter(h.Get("Retry-After"), time.Now()); ok {
 		return &cloud.LimitError{Until: time.Now().Add(wait)}
 	}
 	return cloud.ErrLimit
-}
-
-// retryAfter reads the header of that name: seconds, or a date (RFC 9110,
-// section 10.2.3). More than a day is cut to a day: a stranger must not stop
-// backups for a century.
-func retryAfter(text string, now time.Time) (time.Duration, bool) {
-	const most = 24 * time.Hour
-	if seconds, err := strconv.ParseUint(text, 10, 32); err == nil {
-		return min(time.Duration(seconds)*time.Second, most), true
-	}
-	if at, err := http.ParseTime(text); err == nil {
-		return min(max(0, at.Sub(now)), most), true
-	}
-	return 0, false
 }
 
 // classify gives an error of the way its class. An error of net/http holds the

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"coffer/cloud"
 )
@@ -192,20 +191,6 @@ func TestServerSum(t *testing.T) {
 		sum, ok := serverSum(h)
 		if ok != c.ok || ok && sum != cloud.Bytes(nil).SHA256() {
 			t.Errorf("%s: %s: %v", c.name, c.value, ok)
-		}
-	}
-}
-
-func TestRetryAfter(t *testing.T) {
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	for text, want := range map[string]time.Duration{
-		"0": 0, "90": 90 * time.Second, "4000000000": 24 * time.Hour,
-		"Fri, 02 Jan 2026 03:05:05 GMT": time.Minute, "Fri, 02 Jan 2026 03:00:00 GMT": 0, "Fri, 02 Jan 2099 03:00:00 GMT": 24 * time.Hour,
-		"": -1, "-1": -1, "1.5": -1, "soon": -1, "99999999999999999999": -1,
-	} {
-		got, ok := retryAfter(text, now)
-		if ok != (want >= 0) || ok && got != want {
-			t.Errorf("%q: %v, %v", text, got, ok)
 		}
 	}
 }

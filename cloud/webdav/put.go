@@ -38,7 +38,7 @@ func (d *Driver) Put(ctx context.Context, name string, src cloud.Source) error {
 	if err := d.enter(ctx); err != nil {
 		return err
 	}
-	unlock, err := d.names.lock(ctx, name)
+	unlock, err := d.names.Lock(ctx, name)
 	if err != nil {
 		return err
 	}

@@ -38,10 +38,10 @@ type Driver struct {
 	create bool
 	http   *http.Client
 	auth   auth
-	names  nameLocks
-	proven atomic.Bool // the server has taken an upload
+	names  cloud.NameLocks // between devices the server decides; within this one nothing is left to one that looks before it renames
+	proven atomic.Bool     // the server has taken an upload
 
-	entering semaphore // held while the folder is looked for or made
+	entering cloud.Mutex // held while the folder is looked for or made
 
 	mu     sync.Mutex
 	own    string // guarded by mu; the folder's own path, see the package; "": not known
@@ -72,8 +72,7 @@ func New(c Config) (*Driver, error) {
 		create:   c.Create,
 		http:     plainClient(c.Transport),
 		auth:     auth{user: c.User, password: c.Password, private: private},
-		names:    nameLocks{held: map[string]*nameLock{}},
-		entering: newSemaphore(),
+		entering: cloud.NewMutex(),
 	}, nil
 }
 
@@ -103,10 +102,10 @@ func (d *Driver) enter(ctx context.Context) error {
 	if d.known() != "" {
 		return nil
 	}
-	if err := d.entering.acquire(ctx); err != nil {
+	if err := d.entering.Lock(ctx); err != nil {
 		return err
 	}
-	defer d.entering.release()
+	defer d.entering.Unlock()
 	if d.known() != "" {
 		return nil // somebody else was faster
 	}
@@ -198,59 +197,3 @@ func printable(text string) string {
 
 // asFolder returns the path with one "/" at its end.
 func asFolder(path string) string { return strings.TrimRight(path, "/") + "/" }
-
-// A semaphore is a lock that obeys a context. Its zero value is not usable.
-type semaphore chan struct{}
-
-func newSemaphore() semaphore { return make(semaphore, 1) }
-
-func (s semaphore) acquire(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	select {
-	case s <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (s semaphore) release() { <-s }
-
-// nameLocks let one goroutine at a time put a name. Between devices the server
-// decides who is first; within this one there is no reason to leave it to a
-// server that looks before it renames.
-type nameLocks struct {
-	mu   sync.Mutex
-	held map[string]*nameLock // guarded by mu
-}
-
-type nameLock struct {
-	semaphore
-	users int // guarded by nameLocks.mu
-}
-
-// lock returns the function that unlocks.
-func (n *nameLocks) lock(ctx context.Context, name string) (func(), error) {
-	n.mu.Lock()
-	l := n.held[name]
-	if l == nil {
-		l = &nameLock{semaphore: newSemaphore()}
-		n.held[name] = l
-	}
-	l.users++
-	n.mu.Unlock()
-	leave := func() {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		if l.users--; l.users == 0 {
-			delete(n.held, name)
-		}
-	}
-	if err := l.acquire(ctx); err != nil {
-		leave()
-		return nil, err
-	}
-	return func() { l.release(); leave() }, nil
-}
