@@ -91,7 +91,11 @@ func (s *Store) Put(ctx context.Context, name string, data []byte) error {
 	if err != nil {
 		return fmt.Errorf("put %q: %w", name, err)
 	}
-	_, err = call(ctx, s, "put", name, func(ctx context.Context, l *lease) (struct{}, error) {
+	return s.put(ctx, name, src)
+}
+
+func (s *Store) put(ctx context.Context, name string, src Source) error {
+	_, err := call(ctx, s, "put", name, func(ctx context.Context, l *lease) (struct{}, error) {
 		return struct{}{}, s.driver.Put(ctx, name, l.source(src))
 	})
 	if err != nil {
