@@ -129,7 +129,7 @@ var onlyIn = map[string][]string{
 	"golang.org/x/oauth2":              {"cloud/drive/..."},
 	"os/exec":                          {"e2e", "main", "cloud/rclone"},                                                                                                        // the user's own rclone
 	"math/rand":                        {"app/repo", "app/target", "cloud", "cloud/cloudtest", "cloud/drive/drivetest", "cloud/webdav", "internal/durable", "ui", "bench/gen"}, // samples, jitter, temporary names, faults, a client's nonce: nothing that a stranger may not guess
-	"unsafe":                           {"app/source", "app/target", "internal/durable", "cloud/icloud", "cloud/rclone"},
+	"unsafe":                           {"app/source", "app/target", "internal/durable", "cloud/icloud", "cloud/rclone", "internal/metered"},
 	"C":                                {},
 	"plugin":                           {},
 	"encoding/gob":                     {},

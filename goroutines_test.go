@@ -11,20 +11,22 @@ import (
 // goroutines through an errgroup or a sync.WaitGroup. Everything else is
 // sequential code that a reader can follow from top to bottom.
 var mayStartGoroutines = []string{
-	"app/backup.go",           // the stages of a backup
-	"app/meter.go",            // tells progress while the others work
-	"app/place_copy.go",       // objects copied side by side
-	"app/repo/check.go",       // packs read back side by side
-	"app/repo/repository.go",  // reads indexes side by side
-	"app/repo/writer.go",      // uploads
-	"app/restore_round.go",    // packs fetched side by side
-	"app/scan.go",             // counts what is still to come
-	"cloud/drive/signin.go",   // serves the browser's answer
-	"cloud/icloud/worker.go",  // a read of a file that is not here yet obeys nobody
-	"cloud/rclone/process.go", // waits for the child
-	"cloud/sftp/channel.go",   // the connection's own reading and writing
-	"cloud/sftp/link.go",      // likewise, and a watch that ends it
-	"cloud/store.go",          // one request, watched: a store that stalls must not hold up the program
+	"app/backup.go",                       // the stages of a backup
+	"app/meter.go",                        // tells progress while the others work
+	"app/place_copy.go",                   // objects copied side by side
+	"app/place_lock.go",                   // locks moved on side by side
+	"app/repo/check.go",                   // packs read back side by side
+	"app/repo/repository.go",              // reads indexes side by side
+	"app/repo/writer.go",                  // uploads
+	"app/restore_round.go",                // packs fetched side by side
+	"app/scan.go",                         // counts what is still to come
+	"cloud/drive/signin.go",               // serves the browser's answer
+	"cloud/icloud/worker.go",              // a read of a file that is not here yet obeys nobody
+	"cloud/rclone/process.go",             // waits for the child
+	"internal/metered/metered_windows.go", // COM obeys no context
+	"cloud/sftp/channel.go",               // the connection's own reading and writing
+	"cloud/sftp/link.go",                  // likewise, and a watch that ends it
+	"cloud/store.go",                      // one request, watched: a store that stalls must not hold up the program
 	"cmd/coffer/signals.go",
 	"internal/keyring/keyring.go", // a key store that does not answer must not hold up the program
 	"ui/task.go",

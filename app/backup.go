@@ -88,6 +88,9 @@ func (b *backup) run(ctx context.Context) (err error) {
 	b.journal.remove()
 	b.look(ctx)
 	b.tidy(ctx)
+	if err := b.prolong(ctx); err != nil {
+		return err
+	}
 	if len(lost) > 0 {
 		return &RollbackError{lost} // said loudly, after the data is safe
 	}

@@ -1,9 +1,12 @@
 package app_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
+	"time"
 
 	"coffer/app"
 	"coffer/app/apptest"
@@ -145,4 +148,59 @@ func TestPlacesAreTidied(t *testing.T) {
 	if n := mem.Maintained(); n != 1 {
 		t.Errorf("tidied %d times", n)
 	}
+}
+
+// In a place that locks, the locks of everything that backups need are moved on in time.
+func TestLocksAreMovedOn(t *testing.T) {
+	w, c := newEngine(t)
+	mem := w.Mem("locking")
+	locks := &locker{until: map[string]time.Time{}}
+	mem.Wrap = func(d cloud.Driver) cloud.Driver { locks.Driver = d; return locks }
+	if _, err := c.App.Connect(t.Context(), app.Connection{Dest: mem.Dest, Options: map[string]string{"lock-days": "40"}}); err != nil {
+		t.Fatal(err)
+	}
+	place, _, err := c.App.AddPlace(t.Context(), mem.Dest, false)
+	must(t, err)
+	mustBackup(t, c)
+	names := mem.Memory.Names()
+	if len(locks.until) != len(names) || len(names) < 3 {
+		t.Fatalf("%d locks of %d objects", len(locks.until), len(names))
+	}
+	for name, until := range locks.until {
+		if left := time.Until(until); left < 39*24*time.Hour || left > 41*24*time.Hour {
+			t.Errorf("%s is locked for %v", name, left)
+		}
+	}
+	clear(locks.until)
+	mustBackup(t, c)
+	if len(locks.until) > 0 {
+		t.Errorf("%d locks were moved on again at once", len(locks.until))
+	}
+	long := time.Now().Add(-11 * 24 * time.Hour)
+	must(t, os.Chtimes(filepath.Join(c.Home, "state", "places", place.ID, "locked"), long, long))
+	locks.err = cloud.ErrNoLock
+	_, err = c.App.Backup(t.Context(), app.BackupOptions{})
+	mustExplain(t, err, app.CodePlaceNoLock)
+	locks.err = nil
+	mustBackup(t, c)
+	if len(locks.until) != len(mem.Memory.Names()) {
+		t.Errorf("%d locks of %d objects", len(locks.until), len(mem.Memory.Names()))
+	}
+}
+
+// A locker is a place that locks, and remembers what.
+type locker struct {
+	cloud.Driver
+	mu    sync.Mutex
+	until map[string]time.Time // guarded by mu
+	err   error
+}
+
+func (l *locker) Retain(_ context.Context, name string, until time.Time) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err == nil {
+		l.until[name] = until
+	}
+	return l.err
 }

@@ -75,7 +75,7 @@ func (a *App) Check(ctx context.Context, o CheckOptions) (report CheckReport, er
 	for _, d := range found.Damaged {
 		report.Damaged = append(report.Damaged, Damage(d))
 	}
-	a.recordCheck(started, report)
+	a.recordCheck(s.store.entry.ID, started, report)
 	if n := len(report.Damaged); n > 0 {
 		return report, fmt.Errorf("%w: %d objects", ErrDamaged, n)
 	}
@@ -84,13 +84,13 @@ func (a *App) Check(ctx context.Context, o CheckOptions) (report CheckReport, er
 
 // recordCheck notes the result, unless another Coffer works in this profile: a
 // check needs no lock otherwise.
-func (a *App) recordCheck(started time.Time, report CheckReport) {
+func (a *App) recordCheck(place string, started time.Time, report CheckReport) {
 	unlock, err := a.lockProfile()
 	if err != nil {
 		return
 	}
 	defer unlock()
-	r := Run{Kind: RunCheck, Started: started, Seconds: report.Seconds}
+	r := Run{Kind: RunCheck, Place: place, Started: started, Seconds: report.Seconds}
 	if len(report.Damaged) > 0 {
 		r.Code = CodeDamaged
 	}

@@ -15,7 +15,7 @@ import (
 type Connection struct {
 	Dest    string            // as people write it; see docs/places.md
 	Options map[string]string // not secret, by the names of [PlaceField]
-	Secrets map[string]Secret // by the names of [PlaceField]; the App takes ownership
+	Secrets map[string]Secret // by the names of [PlaceField]; the App takes ownership, also where it fails
 }
 
 // A PlaceKind describes one kind of place, for forms and flags.
@@ -83,8 +83,8 @@ func (r *reach) remember(p *pendingPlace, texts ...string) {
 		r.pending = map[string]*pendingPlace{}
 	}
 	for _, text := range texts {
-		if old := r.pending[text]; old != nil && old != p {
-			old.secrets.wipe()
+		if old := r.pending[text]; old != p {
+			r.drop(old)
 		}
 		r.pending[text] = p
 	}
@@ -94,7 +94,11 @@ func (r *reach) remember(p *pendingPlace, texts ...string) {
 func (r *reach) forget(dest string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p := r.pending[dest]
+	r.drop(r.pending[dest])
+}
+
+// drop wipes the secrets of a place and forgets all its texts. The caller holds mu.
+func (r *reach) drop(p *pendingPlace) {
 	if p == nil {
 		return
 	}

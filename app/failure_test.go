@@ -89,8 +89,10 @@ func sentinels(t *testing.T, dir string) (names []string) {
 // Every code can come out of Explain: a sentence that nobody ever sees is a situation that
 // was forgotten.
 func TestEveryCodeIsReached(t *testing.T) {
-	reached := map[Code]bool{CodeInternal: true, CodeLastTry: true, CodeRecoveryShort: true, CodeRecoveryLong: true, CodeRecoveryDigit: true,
-		CodePlaceNewHost: true, CodePlaceCertificate: true, CodePlaceLimit: true}
+	reached := map[Code]bool{
+		CodeInternal: true, CodeLastTry: true, CodeRecoveryShort: true, CodeRecoveryLong: true, CodeRecoveryDigit: true,
+		CodePlaceNewHost: true, CodePlaceCertificate: true, CodePlaceLimit: true,
+	}
 	for _, c := range causes {
 		reached[c.code] = true
 	}

@@ -15,7 +15,7 @@ import (
 // A Run is one task that was tried, for the strip of the last days.
 type Run struct {
 	Kind    string            `json:"kind"`            // RunBackup, RunRestore or RunCheck
-	Place   string            `json:"place,omitempty"` // id of the place; "" the first one, in runs of an older Coffer
+	Place   string            `json:"place,omitempty"` // id of the place; "" in runs of an older Coffer, which knew one
 	Started time.Time         `json:"started"`
 	Seconds float64           `json:"seconds"`
 	Code    Code              `json:"code,omitempty"`    // "" for done; the files that were not read are in Summary

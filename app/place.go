@@ -129,18 +129,21 @@ func (a *App) look(ctx context.Context, store *placeStore, info *PlaceInfo) erro
 
 // promisesOf is what a kind of place says of itself; TestPlace finds out more.
 func promisesOf(c cloud.Caps) []Promise {
-	list := []Promise{
-		{PromiseListed, ""}, {PromiseFirst, ""}, {PromiseResumes, ""}, {PromiseVersions, ""},
-		{PromiseLocked, ""}, {PromiseChecksum, ""}, {PromiseRemote, ""},
-	}
-	kept := []bool{c.ListAfterPut, c.PutIfAbsent, c.ResumePut, c.Versions, c.Lock, c.ServerSum != "", c.RemoteConfirm}
-	for i := range list {
-		list[i].Kept = PromiseNot
-		if kept[i] {
-			list[i].Kept = PromiseKept
+	promise := func(name string, kept bool) Promise {
+		if kept {
+			return Promise{Name: name, Kept: PromiseKept}
 		}
+		return Promise{Name: name, Kept: PromiseNot}
 	}
-	return list
+	return []Promise{
+		promise(PromiseListed, c.ListAfterPut),
+		promise(PromiseFirst, c.PutIfAbsent),
+		promise(PromiseResumes, c.ResumePut),
+		promise(PromiseVersions, c.Versions),
+		promise(PromiseLocked, c.Lock),
+		promise(PromiseChecksum, c.ServerSum != ""),
+		promise(PromiseRemote, c.RemoteConfirm),
+	}
 }
 
 // WaysIn returns the ways into one backup of a place, and asks the vault how many tries

@@ -97,9 +97,6 @@ func (a *App) newPlaceStore(t approach, opened OpenedPlace, err error) (*placeSt
 	if opened.Dest != "" {
 		s.entry.Dest = opened.Dest
 	}
-	if errors.Is(err, ErrNoEntry) {
-		err = fmt.Errorf("%w: %w", ErrPlaceSecret, err)
-	}
 	if err != nil {
 		return s, s.at(err)
 	}
@@ -109,8 +106,12 @@ func (a *App) newPlaceStore(t approach, opened OpenedPlace, err error) (*placeSt
 	return s, nil
 }
 
-// at names the place and its account.
+// at names the place and its account. A secret that is not kept may be missed when the
+// place is opened, or at the first request.
 func (s *placeStore) at(err error) error {
+	if errors.Is(err, ErrNoEntry) && !errors.Is(err, ErrPlaceSecret) {
+		err = fmt.Errorf("%w: %w", ErrPlaceSecret, err)
+	}
 	return atAccount(s.entry.Dest, s.entry.Options[OptionAccount], err)
 }
 

@@ -55,10 +55,10 @@ func (a *App) isOldProfile() (Profile, bool, error) {
 	var version struct {
 		Version int `json:"version"`
 	}
-	if json.Unmarshal(data, &version) != nil || version.Version != 1 {
+	if json.Unmarshal(data, &version) == nil && version.Version != 1 {
 		return Profile{}, false, nil
 	}
-	p, err := parseProfile(data)
+	p, err := parseProfile(data) // which says what is wrong with it
 	if err != nil {
 		return Profile{}, false, fmt.Errorf("read settings: %w", err)
 	}
@@ -96,7 +96,7 @@ func (a *App) attributeRuns(id string) error {
 // needs no lock, and who changes something later upgrades first.
 func (a *App) upgradeIdle() error {
 	if _, old, err := a.isOldProfile(); err != nil || !old {
-		return nil //nolint:nilerr // whoever needs the profile next says what is wrong with it
+		return err
 	}
 	unlock, err := tryLock(a.profileLock(), false)
 	if errors.Is(err, errLockHeld) {

@@ -91,7 +91,7 @@ func (a *App) Restore(ctx context.Context, o RestoreOptions) (Receipt, error) {
 	r.receipt = Receipt{Snapshot: r.snapshot.Name.String(), Target: o.Target, StartedAt: started}
 	err = r.run(ctx)
 	r.receipt.Seconds = time.Since(started).Seconds()
-	a.recordRestore(started, r.receipt, err)
+	a.recordRestore(r.session.store.entry.ID, started, r.receipt, err)
 	return r.receipt, err
 }
 
@@ -283,12 +283,12 @@ func (r Receipt) Text() string {
 	return b.String()
 }
 
-func (a *App) recordRestore(started time.Time, receipt Receipt, err error) {
+func (a *App) recordRestore(place string, started time.Time, receipt Receipt, err error) {
 	unlock, lockErr := a.lockProfile()
 	if lockErr != nil {
 		return
 	}
 	defer unlock()
 	failure := Explain(err)
-	a.recordRun(Run{Kind: RunRestore, Started: started, Seconds: receipt.Seconds, Code: failure.Code, Args: failure.Args})
+	a.recordRun(Run{Kind: RunRestore, Place: place, Started: started, Seconds: receipt.Seconds, Code: failure.Code, Args: failure.Args})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // What only some places can do, through the same door: checks, tries, pause.
@@ -53,6 +54,19 @@ func (s *Store) Finish(ctx context.Context) (finished int, err error) {
 		}
 	}
 	return finished, nil
+}
+
+// Retain keeps an object from everybody until then, at least. [ErrUnsupported] of a place
+// that locks nothing.
+func (s *Store) Retain(ctx context.Context, name string, until time.Time) error {
+	d, ok := s.driver.(Locker)
+	if !ok {
+		return fmt.Errorf("lock %s: %w", name, ErrUnsupported)
+	}
+	_, err := call(ctx, s, "lock", name, func(ctx context.Context, _ *lease) (struct{}, error) {
+		return struct{}{}, d.Retain(ctx, name, until)
+	})
+	return err
 }
 
 // Confirm reports whether an object has left this computer. Of a place that is not filled

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # bench.sh: a first backup, an unchanged one and a restore of two mixes of files (bench/gen), by build/coffer and by
 # Debian's restic and borg, one after the other in each round of one run. Prints seconds (median of the rounds), peak
-# memory and repository size, as figures and as ratios, and keeps them in build/bench.txt; then the packages' benchmarks.
+# memory and repository size, as figures and as ratios, and keeps them in build/bench.txt; then what places cost
+# (bench_places.sh), and the packages' benchmarks.
 #
 # BENCH_SCALE=0.1  a tenth of the files      BENCH_ROUNDS=1         fewer rounds (default 3)
 # BENCH_TMP=/mnt   another disk              BENCH_SECONDS=300      starts no round after so many (default 480)
@@ -105,6 +106,8 @@ done
   printf '%s; %s\n\n' "$(restic version)" "$(borg --version)"
   table
 } | tee build/bench.txt
+
+step "places" scripts/bench_places.sh | tee -a build/bench.txt
 
 benchmarks() {
   git grep -lE '^func Benchmark' -- '*_test.go' | xargs -r -n 1 dirname | sort -u | sed 's|^|./|' |

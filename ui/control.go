@@ -102,7 +102,7 @@ func (b *button) press() {
 }
 
 // FocusGained implements fyne.Focusable.
-func (b *button) FocusGained() { b.ring = true; b.Button.FocusGained() }
+func (b *button) FocusGained() { b.ring = true; b.Button.FocusGained(); reveal(b) }
 
 // FocusLost implements fyne.Focusable.
 func (b *button) FocusLost() { b.ring = false; b.Button.FocusLost() }
@@ -201,6 +201,9 @@ func (f *field) TypedKey(e *fyne.KeyEvent) {
 	}
 }
 
+// FocusGained implements fyne.Focusable.
+func (f *field) FocusGained() { f.Entry.FocusGained(); reveal(f) }
+
 // A tick is fyne's check, with Escape.
 type tick struct {
 	widget.Check
@@ -220,6 +223,9 @@ func (t *tick) TypedKey(e *fyne.KeyEvent) {
 		t.Check.TypedKey(e)
 	}
 }
+
+// FocusGained implements fyne.Focusable.
+func (t *tick) FocusGained() { t.Check.FocusGained(); reveal(t) }
 
 // A tile is a panel that can be chosen: an answer, a place in the navigation.
 type tile struct {
@@ -253,7 +259,7 @@ func (t *tile) Tapped(*fyne.PointEvent) {
 }
 
 // FocusGained implements fyne.Focusable.
-func (t *tile) FocusGained() { t.focused = true; t.Refresh() }
+func (t *tile) FocusGained() { t.focused = true; t.Refresh(); reveal(t) }
 
 // FocusLost implements fyne.Focusable.
 func (t *tile) FocusLost() { t.focused = false; t.Refresh() }

@@ -25,6 +25,7 @@ type desk struct {
 	picker   Picker
 	explain  func(error) app.Failure
 	window   fyne.Window
+	openURL  func(address string) error // in the browser
 	twoLines func() (first, second int) // of the key, to be typed as a proof: 1 to 8, first < second
 }
 
@@ -58,6 +59,16 @@ func (d *desk) copySecret(text string) {
 			clipboard.SetContent("")
 		}
 	})
+}
+
+// browse shows an address in the browser, and reports whether there is one. The address is
+// not logged: that of a sign-in belongs to one person.
+func (d *desk) browse(address string) bool {
+	err := d.openURL(address)
+	if err != nil {
+		d.log.Info("browser not opened")
+	}
+	return err == nil
 }
 
 // problem says a failure in a hint.
@@ -158,6 +169,19 @@ func below(o fyne.CanvasObject) []fyne.CanvasObject {
 		}
 	case *tile:
 		return []fyne.CanvasObject{o.content}
+	}
+	return nil
+}
+
+// firstFocusable is the first control inside an object; nil when there is none.
+func firstFocusable(o fyne.CanvasObject) fyne.Focusable {
+	if f, ok := o.(fyne.Focusable); ok {
+		return f
+	}
+	for _, child := range below(o) {
+		if f := firstFocusable(child); f != nil {
+			return f
+		}
 	}
 	return nil
 }

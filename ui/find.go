@@ -6,53 +6,6 @@ import (
 	"coffer/app"
 )
 
-// findPage asks where the backup is.
-func (d *desk) findPage(sc *scope, r rail, coffer placeInspector, state *restoreState, back, next func()) *page {
-	hint := newHint()
-	var w *wizardPage
-	chooser := d.newPlaceChooser(sc, coffer, say("find.pick"), func(info app.PlaceInfo, err error) {
-		state.place, state.backup = info, app.BackupInfo{}
-		switch {
-		case err != nil:
-			d.problem(hint, err)
-		case info.Dest == "":
-			hint.clear()
-		case len(info.Backups) == 0:
-			hint.set(toneCareful, say("find.none"))
-		default:
-			hint.set(toneGood, sayN("find.found", int64(len(info.Backups))))
-		}
-		if w != nil {
-			w.allow(len(info.Backups) > 0)
-		}
-	})
-	w = d.ask(sc, r, question{
-		name:  "restore/where",
-		title: say("find.title"),
-		lead:  say("find.lead"),
-		body: []fyne.CanvasObject{
-			card(stack(gap3, strong(say("where.folder")), chooser.field.box, chooser.busy.box, hint.box)),
-			newNotice(tonePlain, say("find.sheet.title"), say("find.sheet.body"), nil).box,
-		},
-		next: say("button.next"), onNext: next, back: back, focus: chooser.field.entry,
-		drop: func(path string) { chooser.field.set(path) },
-	})
-	w.allow(false)
-	if state.place.Dest != "" {
-		chooser.asked = state.place.Dest
-		chooser.field.set(state.place.Dest)
-		chooser.found(state.place, nil)
-	}
-	chooser.field.entry.OnSubmitted = func(s string) {
-		if !w.next.Disabled() {
-			next()
-			return
-		}
-		chooser.inspect(d.expand(s))
-	}
-	return &w.page
-}
-
 // whichPage asks which of the backups in a place.
 func (d *desk) whichPage(sc *scope, r rail, state *restoreState, back, next func()) *page {
 	var w *wizardPage
@@ -77,7 +30,7 @@ func (d *desk) whichPage(sc *scope, r rail, state *restoreState, back, next func
 	q := question{
 		name:  "restore/which",
 		title: sayN("which.title", int64(len(list))),
-		lead:  say("which.lead", "place", d.short(state.place.Dest)),
+		lead:  say("which.lead", "place", d.placeName(state.place.Dest)),
 		body:  []fyne.CanvasObject{group.box},
 		next:  say("button.next"), onNext: next, back: back,
 	}

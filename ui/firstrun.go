@@ -68,7 +68,7 @@ type setUp interface {
 
 type firstRunCoffer interface {
 	sourceFinder
-	placeInspector
+	connector
 	sheetWriter
 	sheetReader
 	setUp
@@ -79,6 +79,7 @@ type firstRun struct {
 	*desk
 	coffer firstRunCoffer
 	state  setupState
+	place  *connecting
 	show   func(*page)
 	leave  func()                           // back to the start
 	join   func(place string, src []string) // a backup is there already: open it
@@ -113,6 +114,9 @@ func (f *firstRun) goTo(step int) {
 	sc := f.tasks.scope()
 	back := func() { f.goTo(step - 1) }
 	next := func() { f.goTo(step + 1) }
+	if step == stepLock {
+		back = f.backToPlace
+	}
 	r := f.rail(step)
 	switch step {
 	case stepPromise:
@@ -120,7 +124,7 @@ func (f *firstRun) goTo(step int) {
 	case stepSources:
 		f.show(f.sourcesPage(sc, r, f.coffer, &f.state, back, next))
 	case stepWhere:
-		f.show(f.wherePage(sc, r, f.coffer, &f.state, back, next, f.join, f.rescue))
+		f.connecting().begin()
 	case stepLock:
 		f.show(f.lockPage(sc, r, &f.state, back, next))
 	case stepSecret:
@@ -140,6 +144,28 @@ func (f *firstRun) goTo(step int) {
 		f.show(f.readyPage(sc, r, f.coffer, &f.state, f.backFromReady, f.done))
 	}
 }
+
+// connecting leads to the place. What was chosen there stays while people go back and on.
+func (f *firstRun) connecting() *connecting {
+	if f.place == nil {
+		f.place = &connecting{
+			desk: f.desk, coffer: f.coffer, purpose: toKeep, at: "setup", rail: f.rail(stepWhere), show: f.show,
+			leave:  func() { f.goTo(stepSources) },
+			join:   func(info app.PlaceInfo) { f.join(info.Dest, f.state.chosen()) },
+			rescue: func(info app.PlaceInfo) { f.rescue(info.Dest) },
+			done: func(info app.PlaceInfo) {
+				f.state.place = info
+				f.goTo(stepLock)
+			},
+		}
+	}
+	_, bytes, _ := f.state.total()
+	f.place.need, f.place.sources = spaceNeed{first: bytes}, f.state.chosen()
+	return f.place
+}
+
+// backToPlace shows the place that was chosen.
+func (f *firstRun) backToPlace() { f.connecting().resume() }
 
 func (f *firstRun) backFromReady() {
 	if f.state.proven {
@@ -162,7 +188,7 @@ func (f *firstRun) makeKey() {
 // wipe forgets the secrets of a first run that ended.
 func (f *firstRun) wipe() {
 	f.state.key.Wipe()
-	f.state = setupState{}
+	f.state, f.place = setupState{}, nil
 }
 
 // keyLines returns the 64 digits of a key as 8 lines of 2 x 4, without their checks.

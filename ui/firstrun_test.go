@@ -16,6 +16,16 @@ import (
 
 const goodPassword = "lantern quartz bay"
 
+// chooseFolder chooses a disk or folder among the kinds of places.
+func chooseFolder(r *rig) {
+	r.Helper()
+	r.choose("A disk or folder")
+	r.tap("Continue")
+	if !strings.HasSuffix(r.page.name, "/place") {
+		r.Fatalf("shows %s", r.page.name)
+	}
+}
+
 // toPlace goes from the start to the screen after the place, with the keyboard.
 func toLock(r *rig) {
 	r.open("start")
@@ -25,6 +35,7 @@ func toLock(r *rig) {
 	r.at("setup/sources")
 	r.press(fyne.KeyReturn)
 	r.at("setup/where")
+	chooseFolder(r)
 	test.Type(r.window.Canvas().Focused(), "/media/ann/Backup")
 	r.pass(inspectAfter)
 	r.press(fyne.KeyReturn)
@@ -174,14 +185,14 @@ func TestBackKeepsWhatWasTyped(t *testing.T) {
 	r.fill(1, goodPassword)
 	r.tap("Continue")
 	key := keyLines(r.setup.state.key)
-	for _, name := range []string{"setup/password", "setup/lock", "setup/where", "setup/sources", "setup/promise", "start"} {
+	for _, name := range []string{"setup/password", "setup/lock", "setup/place", "setup/where", "setup/sources", "setup/promise", "start"} {
 		r.tap("Back")
 		r.at(name)
-		if name == "setup/where" && r.fields()[0].Text != "/media/ann/Backup" {
+		if name == "setup/place" && r.fields()[0].Text != "/media/ann/Backup" {
 			t.Errorf("the place is %q", r.fields()[0].Text)
 		}
 	}
-	for range 5 {
+	for range 6 {
 		if r.page.name == "start" {
 			r.press(fyne.KeyReturn)
 			continue
@@ -319,7 +330,7 @@ func TestPlaces(t *testing.T) {
 		change           func(*canned.Coffer)
 		goesOn           bool
 	}{
-		{"free", "/media/ann/Backup", "812\u00a0GB free. You need about 293\u00a0GB.", nil, true},
+		{"free", "/media/ann/Backup", "812\u00a0GB free, enough for about 4 years.", nil, true},
 		{"new", "/media/ann/New", "This folder will be made", func(c *canned.Coffer) { c.Place.Exists = false }, true},
 		{"tight", "/media/ann/Backup", "Only 9.0\u00a0GB free", func(c *canned.Coffer) { c.Place.Free = 9e9 }, true},
 		{"unknown", "/media/ann/Backup", "The backup can live here.", func(c *canned.Coffer) { c.Place.Free = -1 }, true},
@@ -340,6 +351,7 @@ func TestPlaces(t *testing.T) {
 			r := newRig(t, coffer)
 			r.open("setup/sources")
 			r.tap("Continue")
+			chooseFolder(r)
 			r.fill(0, c.path)
 			r.pass(inspectAfter)
 			r.says(c.says)
@@ -360,6 +372,7 @@ func TestTakenPlaceIsJoinedOrRestoredFrom(t *testing.T) {
 	r := newRig(t, canned.Taken())
 	r.open("setup/sources")
 	r.tap("Continue")
+	chooseFolder(r)
 	r.fill(0, "/media/ann/Backup")
 	r.pass(inspectAfter)
 	r.tap("Go on with this backup")
@@ -377,6 +390,7 @@ func TestTakenPlaceIsJoinedOrRestoredFrom(t *testing.T) {
 
 	r = newRig(t, canned.Taken())
 	r.open("setup/where")
+	chooseFolder(r)
 	r.fill(0, "/media/ann/Backup")
 	r.pass(inspectAfter)
 	r.tap("Get files back from it")

@@ -100,7 +100,7 @@ func backingUp(r *rig) {
 // stories are all screens, each in the states that matter.
 func stories() []story {
 	safe, fresh, taken := canned.Safe, canned.NewComputer, canned.Taken
-	return []story{
+	return append(placeStories(), []story{
 		{"start", fresh, "start", nil},
 		{"setup-promise", fresh, "setup/promise", nil},
 		{"setup-sources", fresh, "setup/sources", nil},
@@ -110,20 +110,6 @@ func stories() []story {
 			}
 			r.setup.goTo(stepSources)
 			r.settle()
-		}},
-		{"setup-where-empty", fresh, "setup/where", nil},
-		{"setup-where", fresh, "setup/sources", withSources(atPlace(stepWhere))},
-		{"setup-where-taken", taken, "setup/where", func(r *rig) {
-			r.fill(0, "/media/ann/Backup")
-			r.pass(inspectAfter)
-		}},
-		{"setup-where-missing", func() *canned.Coffer {
-			c := fresh()
-			c.PlaceErr = canned.Trouble{Code: app.CodePlaceMissing}
-			return c
-		}, "setup/where", func(r *rig) {
-			r.fill(0, "/media/ann/Gone")
-			r.pass(inspectAfter)
 		}},
 		{"setup-lock", fresh, "setup/lock", nil},
 		{"setup-lock-more", fresh, "setup/lock", func(r *rig) { r.tap("More ways"); r.choose("A long passphrase") }},
@@ -198,7 +184,6 @@ func stories() []story {
 		{"files", safe, "files", nil},
 		{"files-search", safe, "files", func(r *rig) { r.fill(0, "lake"); r.pass(inspectAfter) }},
 		{"what", safe, "what", nil},
-		{"where", safe, "where", nil},
 		{"key", safe, "key", nil},
 		{"key-change", safe, "key/change", nil},
 		{"key-practice", safe, "key/practice", nil},
@@ -212,8 +197,6 @@ func stories() []story {
 		{"activity-empty", fresh, "activity", nil},
 		{"settings", safe, "settings", nil},
 		{"unlock", safe, "unlock", nil},
-		{"restore-where", taken, "restore/where", nil},
-		{"restore-where-none", fresh, "restore/where", func(r *rig) { r.fill(0, "/media/ann"); r.pass(inspectAfter) }},
 		{"restore-which", taken, "restore/where", atBackup(restoreWhich)},
 		{"restore-open", taken, "restore/where", atBackup(restoreOpen)},
 		{"restore-open-key", taken, "restore/where", func(r *rig) {
@@ -271,7 +254,7 @@ func stories() []story {
 			c.RestoreErr = canned.Trouble{Code: app.CodeTargetFull}
 			return c
 		}, "restore/target", func(r *rig) { r.restore.goTo(restoreRunning); r.settle() }},
-	}
+	}...)
 }
 
 // tell shows a story.
@@ -366,6 +349,10 @@ type view struct {
 func views() []view {
 	usual, least := fyne.NewSize(1000, 680), fyne.NewSize(900, 600)
 	list := []view{
+		{"setup-guide", "de", "light", 1, usual},
+		{"places-trouble", "de", "light", 1, usual},
+		{"setup-s3-more", "de", "light", 2, least},
+		{"setup-sign-in", "de", "light", 2, least},
 		{"home-late", "de", "light", 1, usual},
 		{"setup-password", "de", "dark", 1, usual},
 		{"home-safe", "en", "light", 2, least},
@@ -373,6 +360,7 @@ func views() []view {
 	}
 	for _, name := range []string{
 		"start", "setup-promise", "setup-sources", "setup-lock", "setup-key", "setup-ready",
+		"setup-where", "setup-guide", "setup-sign-in", "setup-found", "setup-host", "setup-alarm", "places", "place-test",
 		"home-safe", "home-working", "home-danger", "restore-open-wrong", "restore-before", "restore-done",
 	} {
 		list = append(list, view{name, "en", "light", 1, usual}, view{name, "en", "dark", 1, usual})

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"sync"
@@ -37,6 +38,8 @@ type rig struct {
 	*Window
 	coffer *canned.Coffer
 	picker *cannedPicker
+	opened []string // addresses shown in the browser
+	broken bool     // there is no browser
 
 	mu     sync.Mutex
 	queue  []func() // guarded by mu
@@ -71,6 +74,13 @@ func newRigOn(t *testing.T, o Options, size fyne.Size) *rig {
 	a := fyne.CurrentApp()
 	r := &rig{T: t, picker: &cannedPicker{}}
 	o.Do, o.Picker = r.do, r.picker
+	o.Browse = func(address string) error {
+		if r.broken {
+			return errors.New("no browser")
+		}
+		r.opened = append(r.opened, address)
+		return nil
+	}
 	w, err := New(a, o)
 	if err != nil {
 		t.Fatal(err)
@@ -242,6 +252,22 @@ func (r *rig) choose(text string) {
 	r.settle()
 }
 
+// tick sets a tick by the beginning of its text.
+func (r *rig) tick(text string, on bool) {
+	r.Helper()
+	var found *tick
+	r.each(func(o fyne.CanvasObject) {
+		if t, ok := o.(*tick); ok && found == nil && strings.HasPrefix(t.Text, text) {
+			found = t
+		}
+	})
+	if found == nil {
+		r.Fatalf("%s has no tick %q", r.page.name, text)
+	}
+	found.SetChecked(on)
+	r.settle()
+}
+
 // fields are the entries of the page, in order.
 func (r *rig) fields() []*field {
 	var list []*field
@@ -332,6 +358,8 @@ func (p *cannedPicker) Folder(_ *scope, title, _ string, chosen func(string)) {
 }
 
 func (p *cannedPicker) Open(_ *scope, title, _ string, chosen func(string)) { p.answer(title, chosen) }
+
+func (p *cannedPicker) File(_ *scope, title, _ string, chosen func(string)) { p.answer(title, chosen) }
 
 func (p *cannedPicker) Save(_ *scope, title, _ string, chosen func(string)) { p.answer(title, chosen) }
 

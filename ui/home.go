@@ -31,6 +31,7 @@ type homeState struct {
 // homeActions is what can be done from Home.
 type homeActions struct {
 	backUp, pause, resume, stop func()
+	anyway                      func() // back up, although the network costs
 	getBack                     func()
 	attend                      func(app.AttentionCode)
 	unlock                      func()
@@ -49,6 +50,7 @@ type home struct {
 	pause, stop        *button
 	progress           *progressBox
 	news               *notice // the end of a backup, or its failure
+	anyway             *fyne.Container
 	tryIt              *panel
 	try                *button
 	attention          *fyne.Container
@@ -72,6 +74,7 @@ func (d *desk) newHome(act homeActions) *home {
 	h.stop = quiet(say("button.cancel"), "", act.stop)
 	h.progress = newProgressBox(h.pause, h.stop)
 	h.news = newNotice(toneGood, "", "", nil)
+	h.anyway = row(0, push(say("home.anyway"), "backup", act.anyway))
 	h.try = push(say("home.first.button"), "restore", act.getBack)
 	h.tryIt = newPanel(colorAccentSoft, "", 12, pad(gap4, gap4, rowFill(gap4, 1, picture("done", 84, 60),
 		stack(gap1, heading(say("home.first.title")), plain(say("home.first.body"))),
@@ -83,7 +86,7 @@ func (d *desk) newHome(act homeActions) *home {
 
 	content := stack(gap6,
 		stack(gap4, head, buttonRow(h.backUp, h.getBack)),
-		h.tryIt, h.progress.box, h.news.box, h.attention,
+		h.tryIt, h.progress.box, h.news.box, h.anyway, h.attention,
 		flow(gap4, 196, h.last.box, h.stored.box, h.back.box),
 		card(stack(gap3, heading(say("home.days")), h.strip, h.stripNote)),
 	)
@@ -155,11 +158,14 @@ func (h *home) applySentence() {
 		when = moment(h.state.overview.LastBackup, h.now())
 	}
 	days := int64(h.now().Sub(h.state.overview.LastBackup) / (24 * time.Hour))
-	h.sentence.set(sayN("home."+state+".title", days, "when", when, "place", h.short(h.state.overview.Place)))
+	h.sentence.set(sayN("home."+state+".title", days, "when", when, "place", h.placeName(h.state.overview.Place)))
 	if state == app.StateDanger && days < 14 {
 		state = "unproven"
 	}
-	h.detail.set(sayN("home."+state+".body", days, "when", when, "place", h.short(h.state.overview.Place)))
+	if kind, _ := splitDest(h.state.overview.Place); state == app.StateWaiting && kind != kindFolder {
+		state = "offline"
+	}
+	h.detail.set(sayN("home."+state+".body", days, "when", when, "place", h.placeName(h.state.overview.Place)))
 }
 
 func (h *home) applyJob() {
@@ -183,13 +189,18 @@ func (h *home) applyJob() {
 func (h *home) applyNews() {
 	h.tryIt.Hide()
 	h.news.hide()
+	setVisible(h.anyway, h.state.job == nil && h.state.failed != nil && h.state.failed.Code == app.CodeMetered)
 	switch {
 	case h.state.job != nil:
 	case h.state.failed != nil && h.state.failed.Code == app.CodeCanceled:
 		h.news.set(tonePlain, say("home.stopped.title"), say("home.stopped.body"))
 	case h.state.failed != nil:
 		head, body := trouble(*h.state.failed, h.now())
-		h.news.set(toneBad, head, body)
+		t := toneBad
+		if h.state.failed.Code == app.CodeMetered { // it waits, and nothing failed
+			t = toneCareful
+		}
+		h.news.set(t, head, body)
 	case h.state.finished && h.state.partly > 0:
 		h.news.set(toneCareful, sayN("home.partly.title", h.state.partly), say("home.partly.body"))
 	}
@@ -234,7 +245,8 @@ func (h *home) applyAttention() {
 func attentionKey(code app.AttentionCode) string {
 	switch code {
 	case app.AttentionSheet, app.AttentionPractice, app.AttentionLastFailed, app.AttentionUnreadable,
-		app.AttentionNoSources, app.AttentionKeyInFile, app.AttentionPasswordHalf:
+		app.AttentionNoSources, app.AttentionKeyInFile, app.AttentionPasswordHalf,
+		app.AttentionPlaceLate, app.AttentionPlaceTrouble, app.AttentionSpace:
 		return string(code)
 	}
 	return "other"
@@ -245,7 +257,12 @@ func (h *home) attentionText(a app.Attention) (head, body string) {
 		return trouble(app.Failure{Code: app.Code(a.Args["code"]), Args: a.Args}, h.now())
 	}
 	key := "attention." + attentionKey(a.Code)
-	args := []any{"days", a.Args["days"], "count", a.Args["count"], "path", h.short(a.Args["path"])}
+	place := h.placeName(a.Args["place"])
+	if a.Code == app.AttentionPlaceTrouble {
+		head, body := trouble(app.Failure{Code: app.Code(a.Args["code"]), Args: a.Args}, h.now())
+		return say("attention.place-trouble.title", "place", place), head + " " + body
+	}
+	args := []any{"days", a.Args["days"], "count", a.Args["count"], "path", h.short(a.Args["path"]), "place", place}
 	return say(key+".title", args...), say(key+".body", args...)
 }
 
@@ -256,9 +273,9 @@ func (h *home) applyCards() {
 	} else {
 		h.last.set(sentenceCase(moment(o.LastBackup, h.now())), sayN("home.card.files", o.LastSummary.Files, "size", size(o.LastSummary.NewBytes)))
 	}
-	free := say("home.card.free-unknown", "place", h.short(o.Place))
+	free := say("home.card.free-unknown", "place", h.placeName(o.Place))
 	if o.PlaceFree >= 0 {
-		free = say("home.card.free", "free", size(o.PlaceFree), "place", h.short(o.Place))
+		free = say("home.card.free", "free", size(o.PlaceFree), "place", h.placeName(o.Place))
 	}
 	h.stored.set(size(o.StoredBytes), free)
 	head, body := canGetBack(o)

@@ -256,6 +256,48 @@ func (l scrollLayout) Layout(_ []fyne.CanvasObject, size fyne.Size) {
 	l.scroller.Refresh()
 }
 
+// reveal scrolls what holds o until o can be seen: Tab may lead to what lies below the
+// window, and fyne leaves it there.
+func reveal(o fyne.CanvasObject) {
+	driver := fyne.CurrentApp().Driver()
+	c := driver.CanvasForObject(o)
+	if c == nil {
+		return
+	}
+	s := scrollerOf(c.Content(), o, nil)
+	if s == nil || s.Size().Height == 0 {
+		return
+	}
+	top := driver.AbsolutePositionForObject(o).Y - driver.AbsolutePositionForObject(s.Content).Y - gap4
+	bottom := top + o.Size().Height + 2*gap4
+	at := s.Offset.Y
+	switch {
+	case top < at:
+		at = fyne.Max(0, top)
+	case bottom > at+s.Size().Height:
+		at = bottom - s.Size().Height
+	}
+	if at != s.Offset.Y {
+		s.ScrollToOffset(fyne.NewPos(0, at))
+	}
+}
+
+// scrollerOf finds the innermost scroller around o, below root; nil when there is none.
+func scrollerOf(root, o fyne.CanvasObject, around *container.Scroll) *container.Scroll {
+	if root == o {
+		return around
+	}
+	if s, ok := root.(*container.Scroll); ok {
+		around = s
+	}
+	for _, child := range below(root) {
+		if found := scrollerOf(child, o, around); found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
 // sizedLayout gives one object a smallest size.
 type sizedLayout struct{ least fyne.Size }
 

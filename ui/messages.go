@@ -153,7 +153,7 @@ func lockName(kind app.LockKind) string { return say("lock.name." + string(kind)
 // and what a failure lacks is written as nothing.
 var failureHoles = [...]string{
 	"tries", "until", "path", "line", "computer", "made", "place", "object", "position",
-	"scheme", "count", "problem", "at", "name",
+	"scheme", "count", "problem", "at", "name", "account", "host", "known", "offered",
 }
 
 // trouble returns a failure as people read it: what is the case, and what follows from it.
@@ -170,6 +170,14 @@ func trouble(f app.Failure, now time.Time) (title, body string) {
 func failureArg(name, value string, now time.Time) string {
 	at, err := time.Parse(time.RFC3339, value)
 	switch {
+	case name == "place" && value == "":
+		return say("failure.some-place")
+	case name == "place":
+		return placeName(value, func(path string) string { return path })
+	case value == "" && name == "account":
+		return say("failure.some-account")
+	case value == "" && name == "until":
+		return say("failure.some-time")
 	case err != nil && value == "" && name == "computer":
 		return say("failure.some-computer")
 	case err != nil && value == "" && name == "made":
@@ -185,8 +193,9 @@ func failureArg(name, value string, now time.Time) string {
 func secondsOf(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // reason is a phrase of package app in the user's language: the catalogue is asked for it
-// by its letters. One that is not there, such as the system's own words, stays as it is.
-func reason(phrase string) string {
+// by its letters. One that is not there, such as the system's own words, stays as it is. pairs
+// fill its holes.
+func reason(phrase string, pairs ...any) string {
 	key := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
 			return r
@@ -200,7 +209,7 @@ func reason(phrase string) string {
 	if english, _ := assets.Translation("en"); !bytes.Contains(english, []byte(`"`+key+`"`)) {
 		return phrase
 	}
-	return say(key)
+	return say(key, pairs...)
 }
 
 // sentenceCase makes the first letter a capital, for a text that stands alone.

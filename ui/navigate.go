@@ -3,6 +3,7 @@ package ui
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"coffer/app"
 )
@@ -12,7 +13,7 @@ import (
 // openHome shows Home and asks how things are.
 func (w *Window) openHome() {
 	h, p := w.homePage(homeActions{
-		backUp: w.backUp, pause: func() { w.pause(true) }, resume: func() { w.pause(false) }, stop: w.stop,
+		backUp: w.backUp, anyway: func() { w.startBackup(true) }, pause: func() { w.pause(true) }, resume: func() { w.pause(false) }, stop: w.stop,
 		getBack: func() { w.Open("restore/what") },
 		attend:  w.attend, unlock: func() { w.Open("unlock") },
 	})
@@ -51,13 +52,15 @@ func (w *Window) applyHome() {
 	w.home.apply(state)
 }
 
-func (w *Window) backUp() {
+func (w *Window) backUp() { w.startBackup(false) }
+
+func (w *Window) startBackup(anyway bool) {
 	if w.job != nil {
 		return
 	}
 	first := w.news.overview.LastBackup.IsZero()
 	w.news.failed, w.news.finished, w.news.first, w.news.partly = nil, false, false, 0
-	w.job = startJob(w.life, w.coffer, w.now, w.applyHome, func(summary app.BackupSummary, err error) {
+	w.job = startJob(w.life, w.coffer, w.now, anyway, w.applyHome, func(summary app.BackupSummary, err error) {
 		w.job = nil
 		if err != nil {
 			f := w.explain(err)
@@ -102,6 +105,8 @@ func (w *Window) attend(code app.AttentionCode) {
 		w.Open("activity")
 	case app.AttentionKeyInFile:
 		w.Open("key")
+	case app.AttentionPlaceLate, app.AttentionPlaceTrouble, app.AttentionSpace:
+		w.Open("where")
 	default:
 		w.Open("home")
 		w.backUp()
@@ -126,6 +131,10 @@ func (w *Window) openSetup(name string) {
 				w.backUp()
 			},
 		}
+	}
+	if kind, ok := strings.CutPrefix(name, "place/"); ok {
+		w.setup.connecting().openForm(kind)
+		return
 	}
 	step := slices.Index(setupSteps[:], name)
 	switch name {
@@ -194,6 +203,10 @@ func (w *Window) newRestore() *restore {
 func (w *Window) openRestore(name string) {
 	if w.restore == nil {
 		w.newRestore()
+	}
+	if kind, ok := strings.CutPrefix(name, "place/"); ok {
+		w.restore.connecting(w.restore.leave).openForm(kind)
+		return
 	}
 	step := slices.Index(restoreSteps[:], name)
 	w.restore.goTo(max(step, w.restore.from))

@@ -19,6 +19,8 @@ type Picker interface {
 	Folder(sc *scope, title, start string, chosen func(path string))
 	// Open asks for a PDF that exists.
 	Open(sc *scope, title, start string, chosen func(path string))
+	// File asks for any file that exists.
+	File(sc *scope, title, start string, chosen func(path string))
 	// Save asks where a new file goes; the dialog asks before an old one is replaced.
 	Save(sc *scope, title, suggested string, chosen func(path string))
 }
@@ -42,9 +44,19 @@ func (p nativePicker) Folder(sc *scope, title, start string, chosen func(string)
 }
 
 func (p nativePicker) Open(sc *scope, title, start string, chosen func(string)) {
+	p.file(sc, title, start, chosen, []zenity.Option{zenity.FileFilter{Name: "PDF", Patterns: []string{"*.pdf"}, CaseFold: true}},
+		storage.NewExtensionFileFilter([]string{".pdf", ".PDF"}))
+}
+
+func (p nativePicker) File(sc *scope, title, start string, chosen func(string)) {
+	p.file(sc, title, start, chosen, nil, nil)
+}
+
+// file asks for a file that passes a filter, or for any without one.
+func (p nativePicker) file(sc *scope, title, start string, chosen func(string), filter []zenity.Option, own storage.FileFilter) {
 	p.native(sc, chosen, func(ctx context.Context) (string, error) {
-		return zenity.SelectFile(zenity.Context(ctx), zenity.Title(title), zenity.Filename(start),
-			zenity.FileFilter{Name: "PDF", Patterns: []string{"*.pdf"}, CaseFold: true})
+		options := append([]zenity.Option{zenity.Context(ctx), zenity.Title(title), zenity.Filename(start)}, filter...)
+		return zenity.SelectFile(options...)
 	}, func() {
 		d := dialog.NewFileOpen(func(f fyne.URIReadCloser, err error) {
 			if err == nil && f != nil {
@@ -53,7 +65,9 @@ func (p nativePicker) Open(sc *scope, title, start string, chosen func(string)) 
 				chosen(path)
 			}
 		}, p.window)
-		d.SetFilter(storage.NewExtensionFileFilter([]string{".pdf", ".PDF"}))
+		if own != nil {
+			d.SetFilter(own)
+		}
 		p.show(d, filepath.Dir(start))
 	})
 }

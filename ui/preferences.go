@@ -11,7 +11,8 @@ import (
 var textScales = [...]float64{1, 1.25, 1.5, 2}
 
 // settingsPage is the screen Settings: language, light or dark, text size, paper.
-func (d *desk) settingsPage(settings app.Settings, language string, change func(app.Settings)) *page {
+// What belongs to the network is kept with save, which leaves the page as it is.
+func (d *desk) settingsPage(settings app.Settings, language string, change func(app.Settings), save func(*scope, app.Settings, func(error))) *page {
 	sc := d.tasks.scope()
 	themes := []string{"", "light", "dark"}
 	themeChoice := widget.NewSelect([]string{say("settings.theme.system"), say("settings.theme.light"), say("settings.theme.dark")}, nil)
@@ -59,6 +60,7 @@ func (d *desk) settingsPage(settings app.Settings, language string, change func(
 			setting(say("settings.text"), textSize),
 			setting(say("settings.paper"), paper),
 		)),
+		d.networkCard(sc, &settings, save),
 		small(say("settings.access")),
 	)
 	return &page{name: "settings", object: scrolling(pad(gap8, gap6, column(760, content))), scope: sc}

@@ -46,7 +46,7 @@ func (d *desk) readyPage(sc *scope, r rail, coffer setUp, state *setupState, bac
 		body: []fyne.CanvasObject{
 			card(stack(gap4,
 				fact("what", say("ready.keep"), what),
-				fact("where", say("ready.place"), d.short(state.place.Dest)),
+				fact("where", say("ready.place"), d.placeName(state.place.Dest)),
 				fact("clock", say("ready.when"), say("ready.schedule")+" "+firstTime(bytes, counted)),
 			)),
 			card(whoCanOpen(state.ways(), state.proven)),

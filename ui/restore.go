@@ -78,7 +78,7 @@ type restorer interface {
 }
 
 type restoreCoffer interface {
-	placeInspector
+	connector
 	opener
 	browser
 	restorer
@@ -92,6 +92,7 @@ type restore struct {
 	state   restoreState
 	from    int // the step that it began with: restoreWhere, or restoreWhat with a profile
 	sources []string
+	place   *connecting
 	show    func(*page)
 	leave   func() // to where the wizard was opened from
 	joined  func() // the profile is set up now
@@ -132,7 +133,7 @@ func (r *restore) goTo(step int) {
 	next := func() { r.goTo(step + 1) }
 	switch step {
 	case restoreWhere:
-		r.show(r.findPage(sc, line, r.coffer, &r.state, back, next))
+		r.connecting(back).begin()
 	case restoreWhich:
 		r.show(r.whichPage(sc, line, &r.state, back, next))
 	case restoreOpen:
@@ -150,6 +151,21 @@ func (r *restore) goTo(step int) {
 	case restoreDone:
 		r.show(r.donePage(sc, line, &r.state, r.home))
 	}
+}
+
+// connecting leads to the place that the backup is in.
+func (r *restore) connecting(back func()) *connecting {
+	if r.place == nil {
+		r.place = &connecting{
+			desk: r.desk, coffer: r.coffer, purpose: toFind, at: "restore", rail: r.rail(restoreWhere), show: r.show,
+			leave: back,
+			done: func(info app.PlaceInfo) {
+				r.state.place, r.state.backup = info, app.BackupInfo{}
+				r.goTo(restoreWhich)
+			},
+		}
+	}
+	return r.place
 }
 
 // unlocking is the step that opens the chosen backup and joins it on this computer.

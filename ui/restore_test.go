@@ -20,6 +20,7 @@ func toOpen(r *rig) {
 	r.open("start")
 	r.choose("Get files back")
 	r.at("restore/where")
+	chooseFolder(r)
 	r.fill(0, "/media/ann/Backup")
 	r.pass(inspectAfter)
 	r.says("One backup found.")

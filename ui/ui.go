@@ -2,7 +2,9 @@ package ui
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"net/url"
 	"strings"
 	"time"
 
@@ -22,19 +24,21 @@ type Coffer interface {
 	overviewer
 	backerUp
 	keyKeeper
+	placeKeeper
 	settingsKeeper
 }
 
 // Options is what a window needs from outside.
 type Options struct {
 	Coffer   Coffer
-	Computer string                  // this computer's name, as package app has it
-	Home     string                  // the user's own folder, for suggestions
-	Log      *slog.Logger            // nil: nothing is logged
-	Now      func() time.Time        // nil: time.Now
-	Do       func(func())            // runs on the UI goroutine; nil: fyne.Do
-	Picker   Picker                  // nil: the system's dialogs
-	Explain  func(error) app.Failure // nil: app.Explain
+	Computer string                     // this computer's name, as package app has it
+	Home     string                     // the user's own folder, for suggestions
+	Log      *slog.Logger               // nil: nothing is logged
+	Now      func() time.Time           // nil: time.Now
+	Do       func(func())               // runs on the UI goroutine; nil: fyne.Do
+	Picker   Picker                     // nil: the system's dialogs
+	Explain  func(error) app.Failure    // nil: app.Explain
+	Browse   func(address string) error // shows an address in the browser; nil: the system's
 }
 
 // A Window is the one window of Coffer. All of it belongs to the UI goroutine.
@@ -49,20 +53,22 @@ type Window struct {
 	back *fyne.Container // holds the page
 
 	// What outlives a screen.
-	life     *scope
-	job      *job
-	home     *home // when Home is shown; else nil
-	news     homeState
-	setup    *firstRun
-	restore  *restore
-	overview app.Overview
+	life      *scope
+	job       *job
+	copy      *copyJob // the newest copy from place to place; nil: there was none
+	copyAgain func()   // starts it once more
+	home      *home    // when Home is shown; else nil
+	news      homeState
+	setup     *firstRun
+	restore   *restore
+	overview  app.Overview
 }
 
 // New makes the window. It is not shown yet.
 func New(a fyne.App, o Options) (*Window, error) {
 	d := &desk{
 		tasks: newTasks(), now: o.Now, log: o.Log, home: o.Home, computer: o.Computer,
-		picker: o.Picker, explain: o.Explain, twoLines: randomLines,
+		picker: o.Picker, explain: o.Explain, openURL: o.Browse, twoLines: randomLines,
 	}
 	if o.Do != nil {
 		d.tasks = tasksOn(o.Do)
@@ -75,6 +81,15 @@ func New(a fyne.App, o Options) (*Window, error) {
 	}
 	if d.explain == nil {
 		d.explain = app.Explain
+	}
+	if d.openURL == nil {
+		d.openURL = func(address string) error {
+			u, err := url.Parse(address)
+			if err != nil {
+				return fmt.Errorf("open browser: %w", err)
+			}
+			return a.OpenURL(u)
+		}
 	}
 	w := &Window{desk: d, app: a, coffer: o.Coffer, life: d.tasks.scope()}
 	w.settings = o.Coffer.Settings()
@@ -134,6 +149,10 @@ func (w *Window) Open(name string) {
 		w.openKeyTask(task)
 		return
 	}
+	if task, ok := strings.CutPrefix(name, "where/"); ok {
+		w.openPlaces(task)
+		return
+	}
 	switch name {
 	case "start":
 		w.show(w.startPage(w.language, func() { w.Open("setup/promise") }, func() { w.Open("restore/where") }, w.speakIn))
@@ -142,13 +161,13 @@ func (w *Window) Open(name string) {
 	case "what":
 		w.showNav(w.keepPage(w.coffer, w.settings, func() { w.settings = w.coffer.Settings() }))
 	case "where":
-		w.showNav(w.placesPage(w.coffer))
+		w.openPlaces("")
 	case "key":
 		w.showNav(w.waysPage(w.coffer, w.waysActions()))
 	case "activity":
 		w.showNav(w.activityPage(w.coffer))
 	case "settings":
-		w.showNav(w.settingsPage(w.settings, w.language, w.changeSettings))
+		w.showNav(w.settingsPage(w.settings, w.language, w.changeSettings, w.saveNetwork))
 	case "unlock":
 		w.openUnlock()
 	default:
@@ -269,6 +288,17 @@ func (w *Window) saveSettings(settings app.Settings) {
 		})
 }
 
+// saveNetwork keeps settings that change nothing on screen, and says whether they hold.
+func (w *Window) saveNetwork(sc *scope, settings app.Settings, done func(error)) {
+	run(sc, func(context.Context) (struct{}, error) { return struct{}{}, w.coffer.SaveSettings(settings) },
+		func(_ struct{}, err error) {
+			if err == nil {
+				w.settings = settings
+			}
+			done(err)
+		})
+}
+
 // dropped hands files dropped onto the window to the screen, if it takes any.
 func (w *Window) dropped(_ fyne.Position, uris []fyne.URI) {
 	if w.page == nil || w.page.drop == nil {
@@ -281,13 +311,18 @@ func (w *Window) dropped(_ fyne.Position, uris []fyne.URI) {
 	}
 }
 
-// close asks before it ends a backup that runs.
+// close asks before it ends a backup or a copy that runs.
 func (w *Window) close() {
-	if w.job == nil {
+	name := "backup"
+	switch {
+	case w.job != nil:
+	case w.copy != nil && !w.copy.ended:
+		name = "copy"
+	default:
 		w.end()
 		return
 	}
-	w.modal(say("close.title"), say("close.body"),
+	w.modal(say("close."+name+".title"), say("close."+name+".body"),
 		action(say("close.stay"), "", nil),
 		push(say("close.stop"), "", w.end))
 }

@@ -77,94 +77,126 @@ func (c *placeChooser) inspect(path string) {
 		})
 }
 
-// wherePage asks where the backup lives. A backup that is there already is joined or
-// restored from, never overwritten.
-func (d *desk) wherePage(sc *scope, r rail, coffer placeInspector, state *setupState, back, next func(),
-	join func(place string, sources []string), rescue func(place string),
-) *page {
-	hint := newHint()
-	already := stack(gap3)
+// folderPage asks for a disk or folder, and says what is there while it is typed.
+func (c *connecting) folderPage(back func()) {
+	sc := c.tasks.scope()
+	hint, already := newHint(), stack(gap3)
 	already.Hide()
 	var w *wizardPage
-	chooser := d.newPlaceChooser(sc, coffer, say("where.pick"), func(info app.PlaceInfo, err error) {
-		state.place = info
+	chooser := c.newPlaceChooser(sc, c.coffer, say("wanted."+string(c.purpose)+".pick"), func(info app.PlaceInfo, err error) {
+		c.info = info
+		c.draft.values["address"] = info.Dest
 		already.Hide()
-		t, text, usable := d.judgePlace(info, err, state)
+		t, text, fits := c.judge(info, err)
 		hint.set(t, text)
-		if len(info.Backups) > 0 {
-			already.RemoveAll()
-			already.Add(d.takenNotice(info, func() { join(info.Dest, state.chosen()) }, func() { rescue(info.Dest) }))
+		if c.taken(info) {
+			already.Objects = []fyne.CanvasObject{c.takenNotice(info)}
 			escapable(already, back)
 			already.Show()
+			already.Refresh()
 		}
 		if w != nil {
-			w.allow(usable)
+			w.allow(fits)
 		}
 	})
-	w = d.ask(sc, r, question{
-		name:  "setup/where",
-		title: say("where.title"),
-		lead:  say("where.lead"),
+	forward := func() {
+		if c.purpose == toAdd {
+			c.foundPage()
+			return
+		}
+		c.done(c.info)
+	}
+	w = c.ask(sc, c.rail, question{
+		name:  c.at + "/place",
+		title: say("folder." + string(c.purpose) + ".title"),
+		lead:  say("folder." + string(c.purpose) + ".lead"),
 		body: []fyne.CanvasObject{
 			card(stack(gap3, strong(say("where.folder")), chooser.field.box, chooser.busy.box, hint.box)),
 			already,
-			newNotice(tonePlain, say("where.advice.title"), say("where.advice.body"), nil).box,
 		},
-		next: say("button.next"), onNext: next, back: back, focus: chooser.field.entry,
+		next: say("button.next"), onNext: forward, back: back, focus: chooser.field.entry,
 		drop: func(path string) { chooser.field.set(path) },
 	})
 	w.allow(false)
-	if state.place.Dest != "" {
-		chooser.asked = state.place.Dest
-		chooser.field.set(state.place.Dest)
-		chooser.found(state.place, nil)
+	if typed := c.draft.values["address"]; c.info.Dest == "" && typed != "" {
+		chooser.field.set(typed)
+	}
+	if c.info.Dest != "" {
+		known := c.info
+		chooser.asked = known.Dest
+		chooser.field.set(known.Dest)
+		chooser.found(known, nil)
 	}
 	chooser.field.entry.OnSubmitted = func(s string) {
 		if !w.next.Disabled() {
-			next()
+			forward()
 			return
 		}
-		chooser.inspect(d.expand(s))
+		chooser.inspect(c.expand(s))
 	}
-	return &w.page
+	c.show(&w.page)
 }
 
-// judgePlace says what a new backup would meet in a place.
-func (d *desk) judgePlace(info app.PlaceInfo, err error, state *setupState) (t tone, text string, usable bool) {
-	if err != nil {
-		return toneBad, d.sentence(d.explain(err)), false
-	}
-	if info.Dest == "" {
-		return tonePlain, "", false
-	}
-	if folder, is := inside(info.Dest, state.chosen()); is {
-		return toneBad, say("where.inside", "folder", d.short(folder)), false
-	}
-	_, bytes, _ := state.total()
+// taken reports whether the place holds a backup that the first run must not touch.
+func (c *connecting) taken(info app.PlaceInfo) bool {
+	return c.purpose == toKeep && len(info.Backups) > 0
+}
+
+// judge says what the place is for the purpose, and whether to go on with it.
+func (c *connecting) judge(info app.PlaceInfo, err error) (t tone, text string, fits bool) {
 	switch {
-	case len(info.Backups) > 0:
+	case err != nil:
+		if f := c.explain(err); f.Code != app.CodeCanceled {
+			return toneBad, c.sentence(f), false
+		}
+		return tonePlain, "", false
+	case info.Dest == "":
+		return tonePlain, "", false
+	case c.purpose == toFind && len(info.Backups) == 0:
+		return toneCareful, say("find.none"), false
+	case c.purpose == toFind:
+		return toneGood, sayN("find.found", int64(len(info.Backups))), true
+	}
+	return c.judgeRoom(info)
+}
+
+// judgeRoom says what a backup would meet in a place.
+func (c *connecting) judgeRoom(info app.PlaceInfo) (t tone, text string, fits bool) {
+	if folder, is := inside(info.Dest, c.sources); is && info.Kind == kindFolder {
+		return toneBad, say("where.inside", "folder", c.short(folder)), false
+	}
+	switch {
+	case c.taken(info):
 		return tonePlain, "", false
 	case info.Exists && !info.Writable:
-		return toneBad, d.sentence(app.Failure{Code: app.CodePlaceReadOnly}), false
-	case info.Free >= 0 && info.Free < bytes:
-		return toneCareful, say("where.tight", "free", size(info.Free), "need", size(bytes)), true
-	case !info.Exists:
+		return toneBad, c.sentence(app.Failure{Code: app.CodePlaceReadOnly}), false
+	case c.purpose == toAdd && len(info.Backups) > 0:
+		return tonePlain, say("add.taken"), true
+	case info.Free >= 0 && info.Free < c.need.first:
+		return toneCareful, say("where.tight", "free", size(info.Free), "need", size(c.need.first)), true
+	case !info.Exists && info.Kind == kindFolder:
 		return toneGood, say("where.new"), true
 	case info.Free < 0:
 		return toneGood, say("where.fine"), true
 	}
-	return toneGood, say("where.free", "free", size(info.Free), "need", size(bytes)), true
+	text = say("where.free", "free", size(info.Free), "need", size(c.need.first))
+	if d, ok := c.need.enoughFor(info.Free); ok {
+		text = say("where.enough", "free", size(info.Free), "enough", enoughText(d))
+	}
+	return toneGood, text, true
 }
 
 // takenNotice offers what can be done with a backup that is already there.
-func (d *desk) takenNotice(info app.PlaceInfo, join, rescue func()) fyne.CanvasObject {
+func (c *connecting) takenNotice(info app.PlaceInfo) fyne.CanvasObject {
 	b := info.Backups[0]
-	body := say("where.taken.body", "computer", orUnknown(b.Computer), "date", day(b.MadeAt.In(d.now().Location())))
+	body := say("where.taken.body", "computer", orUnknown(b.Computer), "date", day(b.MadeAt.In(c.now().Location())))
 	if b.MadeAt.IsZero() {
 		body = say("where.taken.body-undated")
 	}
 	n := newNotice(toneCareful, say("where.taken.title"), body, nil)
-	buttons := flow(gap3, 220, push(say("where.taken.rescue"), "restore", rescue), push(say("where.taken.join"), "link", join))
+	buttons := flow(gap3, 220,
+		push(say("where.taken.rescue"), "restore", func() { c.rescue(info) }),
+		push(say("where.taken.join"), "link", func() { c.join(info) }))
 	return stack(gap3, n.box, buttons)
 }
 

@@ -36,6 +36,7 @@ type wizardPage struct {
 	title      *words
 	body       *fyne.Container
 	aside      *button
+	stop       *button // beside the spinner, while what runs can be stopped
 }
 
 // rail is the row of steps at the left: done, current, to come.
@@ -76,7 +77,9 @@ func (w *wizardPage) footer(q question) fyne.CanvasObject {
 		parts = append(parts, w.back)
 	}
 	fill := len(parts)
-	parts = append(parts, container.NewHBox(w.busy.box))
+	w.stop = quiet(say("button.cancel"), "", nil)
+	w.stop.Hide()
+	parts = append(parts, container.NewHBox(w.busy.box, w.stop))
 	if q.aside != nil {
 		parts = append(parts, q.aside)
 	}
@@ -98,6 +101,15 @@ func (w *wizardPage) allow(on bool) {
 	}
 }
 
+// allowQuietly is allow while the page is built or typed into: the focus stays.
+func (w *wizardPage) allowQuietly(on bool) { w.next.enable(on) }
+
+// offerStop shows a button that ends what runs, until rest.
+func (w *wizardPage) offerStop(stop func()) {
+	w.stop.OnTapped = stop
+	w.stop.Show()
+}
+
 // accept goes on, if the way is open.
 func (w *wizardPage) accept() {
 	if w.next != nil {
@@ -117,6 +129,7 @@ func (w *wizardPage) work(verb string) {
 // rest undoes work.
 func (w *wizardPage) rest() {
 	w.busy.stop()
+	w.stop.Hide()
 	if w.next != nil {
 		w.allow(true)
 	}

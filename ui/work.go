@@ -51,6 +51,9 @@ func jobStateOf(p app.Progress, paused, stopping bool, short func(string) string
 		s.rate = say("work.rate", "size", size(int64(p.Rate)))
 		s.left = timeLeft(p.Left, p.LeftMax)
 	}
+	if p.Place != "" {
+		s.verb = say("work.at", "verb", s.verb, "place", placeName(p.Place, short))
+	}
 	s.current = short(p.Current)
 	return s
 }
@@ -68,15 +71,15 @@ type backerUp interface {
 	Backup(ctx context.Context, o app.BackupOptions) (app.BackupSummary, error)
 }
 
-// startJob backs up. changed is called at most ten times a second, and done at the end.
-func startJob(sc *scope, coffer backerUp, now func() time.Time, changed func(), done func(app.BackupSummary, error)) *job {
+// startJob backs up; anyway, also on a network that costs. changed is called at most ten times a second, and done at the end.
+func startJob(sc *scope, coffer backerUp, now func() time.Time, anyway bool, changed func(), done func(app.BackupSummary, error)) *job {
 	j := &job{gate: app.NewGate()}
 	p := newPresenter(sc.onUI, now, func(progress app.Progress) {
 		j.progress = progress
 		changed()
 	})
 	j.cancel = run(sc, func(ctx context.Context) (app.BackupSummary, error) {
-		summary, err := coffer.Backup(ctx, app.BackupOptions{Gate: j.gate, Progress: p.event})
+		summary, err := coffer.Backup(ctx, app.BackupOptions{Gate: j.gate, Progress: p.event, Anyway: anyway})
 		p.flush()
 		return summary, err
 	}, done)

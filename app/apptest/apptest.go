@@ -1,9 +1,10 @@
 // Package apptest makes a whole Coffer in a temporary folder, for the tests of the window,
 // the command line and package app itself.
 //
-// Words: a World is one person's computers and one place; a Computer is one profile with a
-// keyring and an embedded vault of its own. Nothing in it is a stand-in but the keyring,
-// which is in memory, and, where a test asks for it, the driver of the place. Guesses cost
+// Words: a World is one person's computers and places, of which one, a folder, is made at
+// once; a Computer is one profile with a keyring and an embedded vault of its own; a Mem is
+// a place in memory that behaves like a service. Nothing else in it is a stand-in but the
+// keyring, which is in memory, and, where a test asks for it, the driver of a place. Guesses cost
 // the least that the programs accept anywhere (64 MiB, 3 passes), because there is no
 // switch that lowers it: a password takes about 0.2 s.
 package apptest

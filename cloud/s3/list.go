@@ -29,7 +29,7 @@ type page struct {
 	EncodingType          string
 	NextContinuationToken string
 	NextKeyMarker         string
-	NextVersionIdMarker   string
+	NextVersionIDMarker   string `xml:"NextVersionIdMarker"`
 	CommonPrefixes        []struct{ Prefix string }
 	Items                 []item `xml:",any"` // in the server's order
 }
@@ -39,7 +39,7 @@ type item struct {
 	XMLName   xml.Name
 	Key       string
 	Size      int64
-	VersionId string
+	VersionID string `xml:"VersionId"`
 	IsLatest  bool
 }
 
@@ -64,7 +64,7 @@ func (p *page) keys() []listed {
 		if !ok || i.Size < 0 {
 			continue
 		}
-		found = append(found, listed{key: key, size: i.Size, version: i.VersionId, marker: kind == "DeleteMarker", latest: i.IsLatest})
+		found = append(found, listed{key: key, size: i.Size, version: i.VersionID, marker: kind == "DeleteMarker", latest: i.IsLatest})
 	}
 	return found
 }
@@ -89,8 +89,8 @@ func (p *page) next() url.Values {
 		return nil
 	}
 	next := url.Values{"key-marker": {key}}
-	if p.NextVersionIdMarker != "" {
-		next.Set("version-id-marker", p.NextVersionIdMarker)
+	if p.NextVersionIDMarker != "" {
+		next.Set("version-id-marker", p.NextVersionIDMarker)
 	}
 	return next
 }
@@ -133,7 +133,7 @@ func (d *Driver) nameOf(key, prefix string) (string, bool) {
 func (d *Driver) eachKey(ctx context.Context, prefix string, f func(listed) bool) error {
 	query := d.query(prefix)
 	query.Set("list-type", "2")
-	return d.eachPage(ctx, query, "ListBucketResult", func(keys []listed, _ *page) (bool, error) {
+	return d.eachPage(ctx, query, func(keys []listed, _ *page) (bool, error) {
 		for _, k := range keys {
 			if !f(k) {
 				return false, nil
@@ -152,11 +152,11 @@ func (d *Driver) query(prefix string) url.Values {
 // eachPage asks for page after page until f has enough. It notices circles with
 // little memory: a landmark is kept, and moved further each time a power of two
 // of pages has passed it (Brent's algorithm).
-func (d *Driver) eachPage(ctx context.Context, query url.Values, root string, f func([]listed, *page) (bool, error)) error {
+func (d *Driver) eachPage(ctx context.Context, query url.Values, f func([]listed, *page) (bool, error)) error {
 	var landmark [2]string // the query and the first key of a page
 	passed, power, empty, total := 0, 1, 0, 0
 	for {
-		doc, err := d.askPage(ctx, query, root)
+		doc, err := d.askPage(ctx, query)
 		if err != nil {
 			return fmt.Errorf("list bucket: %w", err)
 		}
@@ -190,14 +190,18 @@ func (d *Driver) eachPage(ctx context.Context, query url.Values, root string, f 
 	}
 }
 
-func (d *Driver) askPage(ctx context.Context, query url.Values, root string) (*page, error) {
+func (d *Driver) askPage(ctx context.Context, query url.Values) (*page, error) {
+	roots := []string{"ListBucketResult"}
+	if query.Has("versions") {
+		roots = []string{"ListVersionsResult", "ListBucketVersionsResult"} // the second is not Amazon's
+	}
 	var doc page
 	err := d.follow(ctx, func(p *place) error {
 		body, err := d.ask(ctx, p.link, "", query)
 		if err != nil {
 			return err
 		}
-		return decode(body, &doc, root)
+		return decode(body, &doc, roots...)
 	})
 	return &doc, err
 }

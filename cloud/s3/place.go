@@ -234,7 +234,10 @@ func (d *Driver) locate(ctx context.Context) (*link, error) {
 		return nil, err
 	}
 	var said string
-	if err := decode(body, &said, "LocationConstraint"); err != nil {
+	switch err := decodeAspect(body, &said, "LocationConstraint"); {
+	case isUnknown(err):
+		return l, nil
+	case err != nil:
 		return nil, err
 	}
 	if said == "EU" { // as it was called until 2008
@@ -340,7 +343,17 @@ func (d *Driver) askPlace(ctx context.Context, p *place, query url.Values, root 
 	if err != nil {
 		return err
 	}
-	return decode(body, into, root)
+	return decodeAspect(body, into, root)
+}
+
+// decodeAspect is decode for questions that not every server knows. Some then
+// list the bucket.
+func decodeAspect(body []byte, into any, root string) error {
+	err := decode(body, into, root)
+	if err != nil && decode(body, &page{}, "ListBucketResult") == nil {
+		return &answer{status: http.StatusOK, class: cloud.ErrUnsupported}
+	}
+	return err
 }
 
 // mayMove is true once: two redirects are a circle.

@@ -20,7 +20,7 @@ import (
 // features are what the probe found.
 type features struct {
 	checks   bool // bytes that are not those of X-Amz-Content-Sha256 are refused
-	sum      bool // X-Amz-Checksum-Sha256 is taken
+	sum      bool // X-Amz-Checksum-Sha256 is taken, and held against the bytes
 	ifAbsent bool // If-None-Match: * is obeyed
 	listed   bool // a listing showed what was put a moment before
 }
@@ -29,8 +29,8 @@ type features struct {
 // are no names of ours, so no listing has them.
 const probePrefix = ".coffer-probe-"
 
-// probed returns what the server can do, tried out the first time. It costs five
-// to seven small requests.
+// probed returns what the server can do, tried out the first time. It costs six to
+// nine small requests.
 func (d *Driver) probed(ctx context.Context) (*features, error) {
 	if f := d.known(); f != nil {
 		return f, nil
@@ -59,6 +59,17 @@ func (d *Driver) known() *features {
 	return d.features
 }
 
+// What a probe sends, and what it does not.
+const right, wrong = "x", "y"
+
+// sum is the checksum to announce, if one is.
+func (p *probe) sum(announced bool) string {
+	if announced {
+		return right
+	}
+	return ""
+}
+
 // A probe tries things out on one key.
 type probe struct {
 	d        *Driver
@@ -75,6 +86,9 @@ func (p *probe) run(ctx context.Context) (*features, error) {
 	if err == nil && p.found.ifAbsent {
 		err = p.repeat(ctx)
 	}
+	if err == nil && p.found.sum {
+		err = p.forge(ctx)
+	}
 	if err == nil {
 		err = p.search(ctx)
 	}
@@ -85,16 +99,13 @@ func (p *probe) run(ctx context.Context) (*features, error) {
 	return &p.found, err
 }
 
-// put sends one byte. Its hash is right, or announced as another.
-func (p *probe) put(ctx context.Context, right, sum, ifAbsent bool) error {
-	body := []byte("x")
-	digest := sha256.Sum256(body)
-	announced := digest
-	if !right {
-		announced[0] ^= 1
-	}
+// put sends one byte, and as its hashes those of announced and of checksum.
+func (p *probe) put(ctx context.Context, announced, checksum string, ifAbsent bool) error {
+	body := []byte(right)
+	signed := sha256.Sum256([]byte(announced))
 	opts := minio.PutObjectOptions{DisableContentSha256: true}
-	if sum {
+	if checksum != "" {
+		digest := sha256.Sum256([]byte(checksum))
 		opts.UserMetadata = map[string]string{sumHeader: base64.StdEncoding.EncodeToString(digest[:])}
 	}
 	if ifAbsent {
@@ -102,7 +113,7 @@ func (p *probe) put(ctx context.Context, right, sum, ifAbsent bool) error {
 	}
 	var made minio.UploadInfo
 	err := p.d.with(ctx, func(ctx context.Context, at *place, _ *note) (err error) {
-		made, err = at.core.PutObject(ctx, p.d.at.bucket, p.key, bytes.NewReader(body), 1, "", hex.EncodeToString(announced[:]), opts)
+		made, err = at.core.PutObject(ctx, p.d.at.bucket, p.key, bytes.NewReader(body), 1, "", hex.EncodeToString(signed[:]), opts)
 		return err
 	})
 	if err == nil {
@@ -113,7 +124,7 @@ func (p *probe) put(ctx context.Context, right, sum, ifAbsent bool) error {
 
 // lie announces another hash than that of the bytes. Who takes it does not look.
 func (p *probe) lie(ctx context.Context) error {
-	err := p.put(ctx, false, false, false)
+	err := p.put(ctx, wrong, "", false)
 	switch {
 	case err == nil:
 		return p.clean(ctx) // for what comes next, the key must be free
@@ -130,7 +141,7 @@ func (p *probe) lie(ctx context.Context) error {
 func (p *probe) choose(ctx context.Context) error {
 	var last error
 	for _, f := range []features{{sum: true, ifAbsent: true}, {ifAbsent: true}, {sum: true}, {}} {
-		last = p.put(ctx, true, f.sum, f.ifAbsent)
+		last = p.put(ctx, right, p.sum(f.sum), f.ifAbsent)
 		if errors.Is(last, errTaken) { // by a clean that the server has not noticed yet
 			last = nil
 		}
@@ -147,12 +158,26 @@ func (p *probe) choose(ctx context.Context) error {
 
 // repeat puts the same again: a server that understood If-None-Match refuses.
 func (p *probe) repeat(ctx context.Context) error {
-	err := p.put(ctx, true, p.found.sum, true)
+	err := p.put(ctx, right, p.sum(p.found.sum), true)
 	if errors.Is(err, errTaken) || errors.Is(err, errBusy) {
 		return nil
 	}
 	p.found.ifAbsent = false
 	if isUnknown(err) {
+		return nil
+	}
+	return err
+}
+
+// forge announces a wrong checksum. A server that takes it only echoes what it is
+// told, whatever the bytes are.
+func (p *probe) forge(ctx context.Context) error {
+	err := p.put(ctx, right, wrong, false)
+	switch {
+	case err == nil:
+		p.found.sum = false
+		return nil
+	case errors.Is(err, errSum), isUnknown(err):
 		return nil
 	}
 	return err

@@ -2,10 +2,12 @@ package s3
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"math"
 	"net/http"
@@ -40,7 +42,9 @@ func (d *Driver) Stat(ctx context.Context, name string) (cloud.Object, error) {
 	return cloud.Object{Name: name, Size: e.size}, nil
 }
 
-// Get implements [cloud.Driver].
+// Get implements [cloud.Driver]. In a bucket with versions, bytes that are not
+// those of the name are passed on, for nobody knows before their end; but the
+// next Get of that name looks for better ones by reading all its versions.
 func (d *Driver) Get(ctx context.Context, name string, off, n int64) (io.ReadCloser, error) {
 	p, err := d.enter(ctx)
 	if err != nil {
@@ -49,6 +53,19 @@ func (d *Driver) Get(ctx context.Context, name string, off, n int64) (io.ReadClo
 	if !p.versioned() {
 		return d.get(ctx, name, "", off, n)
 	}
+	r, err := d.getVersion(ctx, name, off, n)
+	if err != nil || off > 0 || n >= 0 || named(name, "") {
+		return r, err
+	}
+	return &watchedReader{ReadCloser: r, sum: sha256.New(), end: func(sum string) {
+		if !named(name, sum) {
+			d.doubt(name)
+		}
+	}}, nil
+}
+
+// getVersion finds the right version.
+func (d *Driver) getVersion(ctx context.Context, name string, off, n int64) (io.ReadCloser, error) {
 	if d.isHidden(name) {
 		return nil, errHidden
 	}
@@ -60,7 +77,7 @@ func (d *Driver) Get(ctx context.Context, name string, off, n int64) (io.ReadClo
 		d.unpin(name)
 	}
 	r, now, err := d.open(ctx, name, "", off, n)
-	if err == nil && named(name, now.sum) {
+	if err == nil && named(name, now.sum) && !d.isDoubted(name) {
 		d.pin(name, now.version)
 		return r, nil
 	}
@@ -78,6 +95,31 @@ func (d *Driver) Get(ctx context.Context, name string, off, n int64) (io.ReadClo
 		return r, nil
 	}
 	return d.get(ctx, name, e.version, off, n)
+}
+
+// A watchedReader tells the SHA-256 (hex) of what it gave, at its end.
+type watchedReader struct {
+	io.ReadCloser
+	sum hash.Hash
+	end func(sum string)
+}
+
+// Size is how many bytes there will be.
+func (r *watchedReader) Size() int64 {
+	if sized, ok := r.ReadCloser.(interface{ Size() int64 }); ok {
+		return sized.Size()
+	}
+	return 0
+}
+
+func (r *watchedReader) Read(p []byte) (int, error) {
+	n, err := r.ReadCloser.Read(p)
+	r.sum.Write(p[:n])
+	if errors.Is(err, io.EOF) && r.end != nil {
+		r.end(hex.EncodeToString(r.sum.Sum(nil)))
+		r.end = nil
+	}
+	return n, err
 }
 
 // get is open without the entry.
@@ -109,25 +151,23 @@ func (d *Driver) stat(ctx context.Context, name, version string) (entry, error) 
 	})
 	var a *answer
 	if errors.As(err, &a) && a.code == "" && !a.marker {
-		return entry{}, d.explain(ctx, name, version, err)
+		return d.explain(ctx, name, version, err)
 	}
 	return e, err
 }
 
 // explain finds the reason of a refused HEAD, whose answer has no room for one: a
-// bucket that is gone must not look like an object that is.
-func (d *Driver) explain(ctx context.Context, name, version string, refused error) error {
-	r, _, err := d.request(ctx, name, version, 0, 1)
+// bucket that is gone must not look like an object that is. If the object is there
+// after all (some servers know no HEAD of a version) it is described.
+func (d *Driver) explain(ctx context.Context, name, version string, refused error) (entry, error) {
+	r, e, err := d.request(ctx, name, version, 0, -1)
 	switch {
 	case err == nil:
-		r.Close()
-		return errBusy // it has just come
-	case errors.Is(err, cloud.ErrRange):
-		return errBusy
+		return e, r.Close()
 	case errors.Is(err, errNoMethod):
-		return refused
+		return entry{}, refused
 	}
-	return err
+	return entry{}, err
 }
 
 // describe reads the headers of an object of the given size.

@@ -65,6 +65,7 @@ type Driver struct {
 	summed   bool                // guarded by mu; the server tells the SHA-256 of what it stored
 	pins     map[string]string   // guarded by mu; name -> version with the right bytes
 	hidden   map[string]struct{} // guarded by mu; names that Delete hid above locked versions
+	doubted  map[string]struct{} // guarded by mu; names whose bytes were not what the server said
 }
 
 // maxPins bounds the memory for versions. What is forgotten is looked up again.
@@ -92,7 +93,7 @@ func New(c Config) (*Driver, error) {
 	return &Driver{
 		config: c, at: at, wire: &wire{base: c.Transport},
 		entering: newTurnstile(), probing: newTurnstile(),
-		pins: map[string]string{}, hidden: map[string]struct{}{},
+		pins: map[string]string{}, hidden: map[string]struct{}{}, doubted: map[string]struct{}{},
 	}, nil
 }
 
@@ -226,6 +227,24 @@ func (d *Driver) pinned(name string) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.pins[name]
+}
+
+// doubt remembers that a version is not what its server said: from now on, the
+// versions of this name are read and hashed.
+func (d *Driver) doubt(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.pins, name)
+	if len(d.doubted) < maxPins {
+		d.doubted[name] = struct{}{}
+	}
+}
+
+func (d *Driver) isDoubted(name string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, is := d.doubted[name]
+	return is
 }
 
 // hide remembers that this driver deleted a name whose bytes are locked: it is

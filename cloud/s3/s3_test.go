@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -112,7 +113,9 @@ func fake(t *testing.T, wrap func(http.Handler) http.Handler) s3.Config {
 	if wrap != nil {
 		handler = wrap(handler)
 	}
-	server := httptest.NewTLSServer(handler)
+	server := httptest.NewUnstartedServer(handler)
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // of connections that tests cut
+	server.StartTLS()
 	t.Cleanup(server.Close)
 	return s3.Config{Address: server.URL + "/" + bucket, Credentials: keys, Transport: server.Client().Transport}
 }

@@ -67,7 +67,7 @@ func (d *Driver) find(ctx context.Context, name string) (entry, error) {
 		d.unpin(name)
 	}
 	now, err := d.stat(ctx, name, "")
-	if err == nil && named(name, now.sum) {
+	if err == nil && named(name, now.sum) && !d.isDoubted(name) {
 		d.pin(name, now.version)
 		return now, nil
 	}
@@ -116,7 +116,7 @@ func (d *Driver) try(ctx context.Context, name string, v listed) (e entry, right
 	if err != nil {
 		return entry{}, false, err
 	}
-	if e.sum == "" {
+	if e.sum == "" || d.isDoubted(name) {
 		sum, _, err := d.digest(ctx, name, v.version, -1)
 		if isAbsent(err) {
 			return entry{}, false, nil
@@ -161,7 +161,7 @@ func (d *Driver) eachHistory(ctx context.Context, prefix string, f func(key stri
 		}
 		return nil
 	}
-	err := d.eachPage(ctx, query, "ListVersionsResult", func(keys []listed, doc *page) (bool, error) {
+	err := d.eachPage(ctx, query, func(keys []listed, doc *page) (bool, error) {
 		for _, k := range keys {
 			if open[k.key] == nil {
 				open[k.key] = &history{}

@@ -11,6 +11,7 @@ import (
 // TestFullDisk: OpenSSH has one word for every failure; the driver finds the
 // right one. And on a disk that takes no writes.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("only root may mount a small disk")
 	}
@@ -57,6 +58,7 @@ func TestFullDisk(t *testing.T) {
 
 // TestOneWay: a server that lets this user read only.
 func TestOneWay(t *testing.T) {
+	t.Parallel()
 	s := startSSHD(t, "Subsystem sftp internal-sftp -R")
 	d := mustOpen(t, s.config(t.TempDir()))
 	data := content(1, 10)
@@ -68,6 +70,7 @@ func TestOneWay(t *testing.T) {
 
 // TestPipesAreNotOpened: who opens one waits for its other end, for ever.
 func TestPipesAreNotOpened(t *testing.T) {
+	t.Parallel()
 	s := startSSHD(t)
 	folder := t.TempDir()
 	d := mustOpen(t, s.config(folder))

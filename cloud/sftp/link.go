@@ -270,7 +270,8 @@ func (l *link) alive() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.used = time.Now()
-	return !l.closed && !l.wire.shut.Load()
+	// The wire knows first: who has just seen it break must not meet it again.
+	return !l.closed && !l.wire.shut.Load() && !l.wire.broken.Load()
 }
 
 // enter gives an operation a channel: a free one, a new one, or the one with the

@@ -91,6 +91,7 @@ func files(t *testing.T, folder string) []string {
 }
 
 func TestConformanceOpenSSH(t *testing.T) {
+	t.Parallel()
 	s := startSSHD(t)
 	cloudtest.Run(t, func(t *testing.T) cloud.Driver {
 		d := mustOpen(t, s.config(t.TempDir()))
@@ -108,6 +109,7 @@ func TestConformanceOpenSSH(t *testing.T) {
 
 // TestOtherOpenSSH: the program that is not built in, and few channels.
 func TestOtherOpenSSH(t *testing.T) {
+	t.Parallel()
 	const program = "/usr/lib/openssh/sftp-server"
 	for name, options := range map[string][]string{
 		"Program":    {"Subsystem sftp " + program},
@@ -330,32 +332,32 @@ func TestFaultyDriver(t *testing.T) {
 // object, and all other names.
 func TestForeignFilesAreLeftAlone(t *testing.T) {
 	s := newServer(t)
-	real := t.TempDir()
+	folder := t.TempDir()
 	linked := filepath.Join(s.root, "linked")
-	if err := os.Symlink(real, linked); err != nil {
+	if err := os.Symlink(folder, linked); err != nil {
 		t.Fatal(err)
 	}
 	c := s.config()
 	c.Path = "linked"
 	d := s.open(c)
 	kept := mustPut(t, d, content(1, 1000))
-	link, folder, dangling := cloud.Name("pack", []byte("l")), cloud.Name("pack", []byte("f")), cloud.Name("snap", []byte("d"))
+	link, inner, dangling := cloud.Name("pack", []byte("l")), cloud.Name("pack", []byte("f")), cloud.Name("snap", []byte("d"))
 	for _, err := range []error{
-		os.Symlink(filepath.Join(real, kept), filepath.Join(real, link)),
-		os.Symlink("/nowhere", filepath.Join(real, dangling)),
-		os.Mkdir(filepath.Join(real, folder), 0o700),
-		os.WriteFile(filepath.Join(real, "photo.jpg"), []byte("x"), 0o600),
-		os.WriteFile(filepath.Join(real, "pack-\xff\xfe"), []byte("x"), 0o600),
+		os.Symlink(filepath.Join(folder, kept), filepath.Join(folder, link)),
+		os.Symlink("/nowhere", filepath.Join(folder, dangling)),
+		os.Mkdir(filepath.Join(folder, inner), 0o700),
+		os.WriteFile(filepath.Join(folder, "photo.jpg"), []byte("x"), 0o600),
+		os.WriteFile(filepath.Join(folder, "pack-\xff\xfe"), []byte("x"), 0o600),
 	} {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	before := files(t, real)
+	before := files(t, folder)
 	if found, err := names(t.Context(), d); err != nil || len(found) != 1 || found[0] != kept {
 		t.Fatalf("list: %v, %v", found, err)
 	}
-	for _, name := range []string{link, folder, dangling} {
+	for _, name := range []string{link, inner, dangling} {
 		_, err := d.Get(t.Context(), name, 0, -1)
 		wantIs(t, "get", err, cloud.ErrNotFound)
 		_, err = d.Stat(t.Context(), name)
@@ -365,7 +367,7 @@ func TestForeignFilesAreLeftAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if after := files(t, real); strings.Join(after, "/") != strings.Join(before, "/") {
+	if after := files(t, folder); strings.Join(after, "/") != strings.Join(before, "/") {
 		t.Fatalf("before %q, after %q", before, after)
 	}
 }

@@ -226,6 +226,7 @@ func TestIdleLinkIsGivenBack(t *testing.T) {
 // TestReconnections: the line to OpenSSH breaks in the middle of an upload, and of
 // a download, five times.
 func TestReconnections(t *testing.T) {
+	t.Parallel()
 	srv := startSSHD(t)
 	folder := t.TempDir()
 	c := srv.config(folder)

@@ -23,7 +23,7 @@ const secretWord = "correct-horse-battery-staple"
 
 // wantStranger requires that the host key was refused, before anything about
 // the user was sent.
-func wantStranger(t *testing.T, s *server, c Config, known, offered string) *cloud.IdentityError {
+func wantStranger(t *testing.T, s *server, c Config, known, offered string) (reason string) {
 	t.Helper()
 	c.Password = func() string { t.Error("the password was asked for"); return secretWord }
 	c.Key = func() ([]byte, error) { t.Error("the key was asked for"); return nil, nil }
@@ -38,7 +38,7 @@ func wantStranger(t *testing.T, s *server, c Config, known, offered string) *clo
 	if tried := s.methods(); len(tried) > 0 {
 		t.Fatalf("tried to sign in: %v", tried)
 	}
-	return stranger
+	return stranger.Reason
 }
 
 func TestUnknownHostIsShown(t *testing.T) {
@@ -161,7 +161,7 @@ func TestKnownHosts(t *testing.T) {
 	})
 	t.Run("Revoked", func(t *testing.T) {
 		c := with(knownHostsFile(t, line("nas.example", ed), "@revoked * "+strings.TrimPrefix(line("x", ed), "x ")))
-		if e := wantStranger(t, s, c, ssh.FingerprintSHA256(ed), ""); e.Reason == "" {
+		if reason := wantStranger(t, s, c, ssh.FingerprintSHA256(ed), ""); reason == "" {
 			t.Error("no reason")
 		}
 	})
@@ -283,6 +283,40 @@ func TestSigningIn(t *testing.T) {
 				t.Errorf("the server saw %q, want %q", tried, way.tried)
 			}
 		})
+	}
+}
+
+// TestOpenSSHRefuses: it breaks off where a client tries too much.
+func TestOpenSSHRefuses(t *testing.T) {
+	t.Parallel()
+	s := startSSHD(t, "Subsystem sftp internal-sftp", "MaxAuthTries 3")
+	keyring := agent.NewKeyring()
+	for range 8 {
+		if err := keyring.Add(agent.AddedKey{PrivateKey: privateKey(t, "ed25519")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := s.config(t.TempDir())
+	key := c.Key
+	c.Key, c.Agent = nil, pipeAgent(keyring)
+	_, err := mustOpen(t, c).HostKey(t.Context())
+	wantIs(t, "eight keys of others", err, cloud.ErrAuth)
+	c.Agent, c.Password = nil, func() string { return secretWord }
+	_, err = mustOpen(t, c).HostKey(t.Context())
+	wantIs(t, "a password where keys are wanted", err, cloud.ErrAuth)
+	if !strings.Contains(err.Error(), methodKey) {
+		t.Errorf("%v does not say what is taken", err)
+	}
+	c.Agent, c.Key = pipeAgent(keyring), key // the key comes before those of the agent
+	for kind, host := range map[string]ssh.Signer{"ed25519": s.hosts[0], "ecdsa": s.hosts[1], "rsa": s.hosts[2]} {
+		c.HostKeys = []string{ssh.FingerprintSHA256(host.PublicKey())}
+		d := mustOpen(t, c)
+		if got, err := d.HostKey(t.Context()); err != nil || got != c.HostKeys[0] {
+			t.Errorf("%s: %q, %v", kind, got, err)
+		}
+		if about, err := d.Describe(t.Context()); err != nil || !strings.HasPrefix(about.Server, "OpenSSH_") {
+			t.Errorf("%+v, %v", about, err)
+		}
 	}
 }
 

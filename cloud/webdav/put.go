@@ -51,7 +51,7 @@ func (d *Driver) Put(ctx context.Context, name string, src cloud.Source) error {
 	if err := d.stage(ctx, upload, src); err != nil {
 		return err
 	}
-	err = d.publish(ctx, upload, name) // COMMIT
+	err = d.publish(ctx, upload, name, src.Size()) // COMMIT
 	if err == nil {
 		return nil
 	}
@@ -81,23 +81,39 @@ func (d *Driver) holds(ctx context.Context, name string, src cloud.Source) (bool
 	case size != src.Size():
 		return false, cloud.ErrExists
 	}
-	r, err := d.Get(ctx, name, 0, -1)
+	want := src.SHA256()
+	first, err := d.sum(ctx, name)
 	if errors.Is(err, cloud.ErrNotFound) {
 		return false, nil // deleted since
 	}
-	if err != nil {
+	if err != nil || first == want {
+		return err == nil, err
+	}
+	// A bit that flips on its way down must not make this final.
+	again, err := d.sum(ctx, name)
+	switch {
+	case err != nil:
 		return false, err
+	case again == want:
+		return true, nil
+	case again != first:
+		return false, fmt.Errorf("%w: what is there is read differently each time", cloud.ErrChecksum)
+	}
+	return false, cloud.ErrExists
+}
+
+// sum reads an object and returns its hash.
+func (d *Driver) sum(ctx context.Context, name string) (sum [32]byte, err error) {
+	r, err := d.Get(ctx, name, 0, -1)
+	if err != nil {
+		return sum, err
 	}
 	defer r.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, r); err != nil {
-		return false, err
+	h := sha256.New()
+	if _, err := io.Copy(h, r); err != nil {
+		return sum, err
 	}
-	want := src.SHA256()
-	if !bytes.Equal(sum.Sum(nil), want[:]) {
-		return false, cloud.ErrExists
-	}
-	return true, nil
+	return [32]byte(h.Sum(nil)), nil
 }
 
 // stage sends src as an upload, and looks whether it is there, or leaves nothing.
@@ -172,7 +188,7 @@ func (d *Driver) verify(ctx context.Context, upload string, src cloud.Source) er
 var errTaken = errors.New("webdav: name is taken")
 
 // publish gives an upload its name, which must be free: errTaken.
-func (d *Driver) publish(ctx context.Context, upload, name string) error {
+func (d *Driver) publish(ctx context.Context, upload, name string, size int64) error {
 	res, err := d.do(ctx, request{method: "MOVE", url: d.object(upload), header: map[string]string{
 		"Destination": d.object(name).String(),
 		"Overwrite":   "F",
@@ -182,7 +198,12 @@ func (d *Driver) publish(ctx context.Context, upload, name string) error {
 	}
 	defer discard(res)
 	switch status := res.StatusCode; status {
-	case http.StatusOK, http.StatusCreated, http.StatusNoContent:
+	case http.StatusCreated, http.StatusNoContent:
+		return nil
+	case http.StatusOK: // which anybody says
+		if there, _, err := d.look(ctx, name); err != nil || there != size {
+			return errPortal
+		}
 		return nil
 	case http.StatusPreconditionFailed:
 		return errTaken
@@ -250,7 +271,12 @@ func (d *Driver) remove(ctx context.Context, name string) (bool, error) {
 	}
 	defer discard(res)
 	switch status := res.StatusCode; status {
-	case http.StatusOK, http.StatusNoContent:
+	case http.StatusNoContent:
+		return true, nil
+	case http.StatusOK: // which anybody says
+		if _, _, err := d.look(ctx, name); !errors.Is(err, cloud.ErrNotFound) {
+			return false, errPortal
+		}
 		return true, nil
 	case http.StatusNotFound, http.StatusGone:
 		return false, nil

@@ -101,9 +101,15 @@ func (d *Driver) Get(ctx context.Context, name string, off, n int64) (io.ReadClo
 	if err != nil {
 		return nil, err
 	}
-	if res.StatusCode == http.StatusRequestedRangeNotSatisfiable {
+	switch res.StatusCode {
+	case http.StatusRequestedRangeNotSatisfiable:
 		discard(res)
 		return d.edge(ctx, name, off, n)
+	case http.StatusMethodNotAllowed: // of a folder
+		if _, _, err := d.look(ctx, name); err != nil {
+			discard(res)
+			return nil, err
+		}
 	}
 	r, err := d.part(ctx, res, off, n)
 	if err != nil {

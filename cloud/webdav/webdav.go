@@ -114,10 +114,12 @@ func (d *Driver) enter(ctx context.Context) error {
 	if !errors.Is(err, cloud.ErrNoPlace) || !d.create || errors.Is(err, errNotFolder) {
 		return err
 	}
-	if err := d.make(ctx); err != nil {
-		return err
+	refusal := d.make(ctx)
+	err = d.find(ctx)
+	if errors.Is(err, cloud.ErrNoPlace) && refusal != nil {
+		return refusal
 	}
-	return d.find(ctx)
+	return err
 }
 
 // known returns the folder's own path, or "".
@@ -160,7 +162,8 @@ func (d *Driver) find(ctx context.Context) error {
 	return nil
 }
 
-// make makes the folder. That another device was faster is found out by find.
+// make makes the folder. That it is there by now is no reason to stop: another
+// device may have been faster, which servers say in several ways (Apache: 403).
 func (d *Driver) make(ctx context.Context) error {
 	res, err := d.do(ctx, request{method: "MKCOL", url: d.base})
 	if err != nil {
@@ -168,7 +171,7 @@ func (d *Driver) make(ctx context.Context) error {
 	}
 	defer discard(res)
 	switch res.StatusCode {
-	case http.StatusCreated, http.StatusOK, http.StatusNoContent, http.StatusMethodNotAllowed:
+	case http.StatusCreated, http.StatusOK, http.StatusNoContent:
 		return nil
 	}
 	return refused(placeTarget, res.StatusCode, res.Header)

@@ -59,7 +59,7 @@ func (c *connectFlags) add(cmd *cobra.Command) {
 	for _, flag := range connectFlagList {
 		c.values[flag.field] = f.String(flag.flag, "", flag.usage)
 	}
-	f.BoolVar(&c.plain, plainFlag, false, "also take http://, which sends passwords unencrypted")
+	f.BoolVar(&c.plain, plainFlag, false, "also take http://, where others on the network can watch")
 }
 
 // given reports whether any of the flags was used.

@@ -91,7 +91,7 @@ var messages = map[app.Code]message{
 	app.CodePlaceKeyPassphrase: {say("The private key for {place} is locked by a passphrase.", "The private key is locked by a passphrase."), say("Give it in a file: --ssh-passphrase-file FILE, or add the key to your SSH agent.")},
 	app.CodePlaceSecret:        {say("What opens {place} is not on this computer: its password, key or sign-in is missing.", "A password, a key or a sign-in for the place is missing."), say("Give it with the command, or 'coffer place change'. 'coffer help places' lists what each kind of place wants.")},
 	app.CodePlaceAddress:       {say("{place} does not name a place.", "This does not name a place."), say("'coffer help places' shows how each kind is written. A password is never part of it.")},
-	app.CodePlacePlain:         {say("{place} would send its password unencrypted.", "This address would send its password unencrypted."), say("Use https. In a network of your own, --allow-plain takes http all the same.")},
+	app.CodePlacePlain:         {say("The connection to {place} would not be encrypted.", "The connection to this place would not be encrypted."), say("Use https. In a network of your own, --allow-plain takes http all the same: others there then see the names and sizes of objects, never what is in them.")},
 	app.CodePlaceLast:          {say("This is the only place of the backup, and stays."), say("Add another one first: 'coffer place add'.")},
 	app.CodePlaceUnknown:       {say("{place} is none of the places of this backup.", "This is none of the places of this backup."), say("'coffer place list' lists them.")},
 	app.CodePlaceKnown:         {say("{place} is one of the places of this backup already.", "This is one of the places of this backup already."), say("Nothing was changed.")},

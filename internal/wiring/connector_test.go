@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -308,7 +309,7 @@ func TestKeysOfTheEnvironment(t *testing.T) {
 }
 
 func TestLockDays(t *testing.T) {
-	for text, want := range map[string]int{"": 0, "1": 1, "365": 365, "-1": -1, "01": -1, "x": -1, "1.5": -1, "99999": -1, " 3": -1} {
+	for text, want := range map[string]int{"": 0, "1": 1, "365": 365, "-1": -1, "01": -1, "x": -1, "1.5": -1, "99999": -1, "3 days": -1} {
 		if n, err := lockDays(text); (err != nil) != (want < 0) || err == nil && n != want {
 			t.Errorf("%q: %d, %v", text, n, err)
 		}
@@ -560,5 +561,16 @@ func writeFile(t *testing.T, path, text string) {
 	}
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestMetered: where nobody can say, it is not known.
+func TestMetered(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux has a system bus")
+	}
+	c := (&stand{env: map[string]string{"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=" + filepath.Join(t.TempDir(), "none")}}).connector(t)
+	if costs, known := c.Metered(t.Context()); costs || known {
+		t.Errorf("metered %v, known %v", costs, known)
 	}
 }

@@ -44,7 +44,6 @@ func (c *connector) driveClientOf(ctx context.Context, r app.PlaceRequest) (driv
 type drivePlace struct {
 	*drive.Driver
 	tokens *tokens
-	pool   http.RoundTripper
 }
 
 var (
@@ -90,7 +89,7 @@ func (c *connector) openDrive(ctx context.Context, d dest, r app.PlaceRequest) (
 	if err != nil {
 		return nil, err
 	}
-	return &drivePlace{driver, tokens, pool}, nil
+	return &drivePlace{driver, tokens}, nil
 }
 
 // signInDrive keeps the new sign-in before it is used: a token that was lost on the way

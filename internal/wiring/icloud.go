@@ -46,21 +46,27 @@ func (c *connector) openICloud(d dest, r app.PlaceRequest) (*icloudPlace, string
 		return nil, "", err
 	}
 	dir := filepath.Join(root, d.at)
-	staging, lent := "", ""
-	if r.State != "" {
-		staging = filepath.Join(r.State, "staging")
-		err = makeState(r.State)
-	} else { // a place that is only looked at, or not yet the profile's
-		lent, err = os.MkdirTemp("", "coffer-icloud-")
-		staging = lent
-	}
+	lent, err := staging(r.State)
 	if err != nil {
 		return nil, dir, fmt.Errorf("make folder to prepare objects in: %w", err)
 	}
+	at := lent
+	if lent == "" {
+		at = filepath.Join(r.State, "staging")
+	}
 	place := &icloudPlace{lent: lent}
-	place.Driver, err = icloud.New(icloud.Config{Root: root, Folder: d.at, Staging: staging, Create: r.Create})
+	place.Driver, err = icloud.New(icloud.Config{Root: root, Folder: d.at, Staging: at, Create: r.Create})
 	if err != nil {
 		return nil, dir, errors.Join(err, place.Close())
 	}
 	return place, dir, nil
+}
+
+// staging makes a temporary folder for a place that is only looked at, or not yet the
+// profile's. "": the place has a folder of its own.
+func staging(state string) (lent string, err error) {
+	if state != "" {
+		return "", makeState(state)
+	}
+	return os.MkdirTemp("", "coffer-icloud-")
 }

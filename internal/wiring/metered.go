@@ -2,7 +2,12 @@ package wiring
 
 import (
 	"context"
+
+	"coffer/internal/metered"
 )
 
-// Metered implements [app.Connector].
-func (c *connector) Metered(ctx context.Context) (metered, known bool) { return false, false }
+// Metered implements [app.Connector]. The system bus is where the environment says, or
+// where it always is.
+func (c *connector) Metered(ctx context.Context) (costs, known bool) {
+	return metered.Metered(ctx, c.getenv("DBUS_SYSTEM_BUS_ADDRESS"))
+}

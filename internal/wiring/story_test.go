@@ -20,7 +20,7 @@ func smallTree(t *testing.T, dir string) {
 	old := time.Date(2001, 2, 3, 4, 5, 6, 789, time.UTC)
 	for name, data := range map[string][]byte{
 		"empty": nil, "one": {7}, "deep/er/text": bytes.Repeat([]byte("the same line\n"), 20_000),
-		"ünïcode/файл": []byte("names"), " spaces ": []byte("at both ends"), "large": large(3 << 20),
+		"ünïcode/файл": []byte("names"), "some spaces": []byte("in it"), "large": large(3 << 20),
 	} {
 		path := filepath.Join(dir, filepath.FromSlash(name))
 		writeFile(t, path, string(data))

@@ -72,7 +72,7 @@ func TestFoldersOfOtherSystems(t *testing.T) {
 
 func TestWaits(t *testing.T) {
 	for text, want := range map[string]string{
-		"": "[]", "none": "[]", "0,0,0,1m,5m": "[0s 0s 0s 1m0s 5m0s]", " 1s , 2h ": "[1s 2h0m0s]",
+		"": "[]", "none": "[]", "0,0,0,1m,5m": "[0s 0s 0s 1m0s 5m0s]", "1s , 2h": "[1s 2h0m0s]",
 	} {
 		got, err := parseWaits(text)
 		if err != nil || fmt.Sprint(got) != want {

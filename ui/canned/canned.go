@@ -45,6 +45,8 @@ func Key() app.RootKey {
 
 // A Coffer answers with its fields. The zero value is a new computer with nothing on it.
 type Coffer struct {
+	Known // of places
+
 	mu sync.Mutex // guards what methods change: tasks call from goroutines of their own
 
 	SetUpAlready bool
@@ -75,6 +77,7 @@ type Coffer struct {
 	VerifyErr    error
 	ChangeErr    error
 	SetupErr     error
+	SaveErr      error
 	Sheet        string // what WriteSheet writes
 
 	// What was asked for.
@@ -82,6 +85,7 @@ type Coffer struct {
 	OpenAsked    []app.OpenOptions
 	UnlockAsked  []app.UnlockOptions
 	RestoreAsked []app.RestoreOptions
+	BackupAsked  []app.BackupOptions
 	Changed      int
 }
 
@@ -187,6 +191,9 @@ func (c *Coffer) wait(ctx context.Context, gate *app.Gate) error {
 }
 
 func (c *Coffer) Backup(ctx context.Context, o app.BackupOptions) (app.BackupSummary, error) {
+	c.mu.Lock()
+	c.BackupAsked = append(c.BackupAsked, app.BackupOptions{Place: o.Place, Anyway: o.Anyway})
+	c.mu.Unlock()
 	for _, p := range c.BackupSteps {
 		o.Progress(p)
 	}
@@ -211,8 +218,10 @@ func (c *Coffer) Settings() app.Settings {
 func (c *Coffer) SaveSettings(s app.Settings) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.Kept = s
-	return nil
+	if c.SaveErr == nil {
+		c.Kept = s
+	}
+	return c.SaveErr
 }
 
 func (c *Coffer) Snapshots(context.Context) ([]app.SnapshotInfo, error) { return c.Taken, nil }

@@ -19,7 +19,8 @@ func NewComputer() *Coffer {
 		Sizes: map[string][2]int64{}, Sheet: "key:" + Digits,
 		Place:    app.PlaceInfo{Kind: "folder", Exists: true, Writable: true, Free: 812e9, Total: 1000e9},
 		Password: "correct horse", BackupSteps: Half(), BackupEnd: Summary(),
-		Home: app.Overview{State: app.StateNever, PlaceFree: -1},
+		Home:  app.Overview{State: app.StateNever, PlaceFree: -1},
+		Known: Known{Kinds: UsualKinds(), Trial: GoodTrial(), Copying: HalfCopied()},
 	}
 	for _, s := range []struct {
 		id, name     string
@@ -81,6 +82,7 @@ func Safe() *Coffer {
 		Place: place, PlaceFree: 590e9, StoredBytes: 212e9, Sources: c.Kept.Sources,
 		Runs: Runs(), WaysIn: Backup().Ways, KeptIn: app.KeepKeyring,
 	}
+	c.Mine = []app.Place{disk()}
 	fill(c)
 	return c
 }
