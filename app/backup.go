@@ -62,6 +62,7 @@ type backup struct {
 	buffers chan []byte // of chunkJobs
 	fail    context.CancelCauseFunc
 
+	total   int64      // bytes of room that the place has; 0 unknown
 	mu      sync.Mutex // guards summary
 	summary BackupSummary
 }
@@ -319,7 +320,7 @@ func (b *backup) record(err error) Run {
 	}
 	r.Summary = &b.summary
 	r.Stored = b.session.repo.StoredBytes() + b.summary.StoredBytes
-	r.Free = b.summary.Free
+	r.Free, r.Total = b.summary.Free, b.total
 	return r
 }
 

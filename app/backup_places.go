@@ -173,7 +173,7 @@ func (a *App) mayUse(ctx context.Context, p Profile, e placeEntry, o BackupOptio
 // look asks the place for its free space, at the end of a backup.
 func (b *backup) look(ctx context.Context) {
 	if room, err := b.session.store.Capacity(ctx); err == nil && room.Free > 0 {
-		b.summary.Free = room.Free
+		b.summary.Free, b.total = room.Free, max(0, room.Total)
 	}
 	where, err := b.session.store.Confirm(ctx, "snap-"+b.summary.Snapshot)
 	if err == nil && where != cloud.WhereThere {

@@ -207,3 +207,22 @@ func TestSituationsOfPlacesAreToldApart(t *testing.T) {
 		}
 	}
 }
+
+// What a backup calls waiting, Home calls waiting when it reads of it later.
+func TestWaitingIsTheSameInBothPlaces(t *testing.T) {
+	waiting := 0
+	for _, c := range causes {
+		for _, err := range []error{c.err, atPlace("/p", c.err), &cloud.LimitError{Until: time.Now().Add(time.Hour)}} {
+			code := Explain(err).Code
+			if isWaiting(err) != isWaitingCode(code) && !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%v (%s): waiting %v and then %v", err, code, isWaiting(err), isWaitingCode(code))
+			}
+			if isWaiting(err) {
+				waiting++
+			}
+		}
+	}
+	if waiting < 10 {
+		t.Errorf("%d waits: the test looks at nothing", waiting)
+	}
+}

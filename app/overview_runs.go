@@ -22,6 +22,7 @@ type Run struct {
 	Args    map[string]string `json:"args,omitempty"`    // of the failure
 	Summary *BackupSummary    `json:"summary,omitempty"` // of a backup that was made
 	Free    int64             `json:"free,omitempty"`    // bytes left in the place; 0 unknown
+	Total   int64             `json:"total,omitempty"`   // bytes of room that the place has in all; 0 unknown
 	Stored  int64             `json:"stored,omitempty"`  // bytes in the place; 0 unknown
 }
 

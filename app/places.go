@@ -100,6 +100,9 @@ func placeOf(e placeEntry, runs []Run, now time.Time) Place {
 		if r.Free > 0 {
 			p.Free = r.Free
 		}
+		if r.Total > 0 {
+			p.Total = r.Total
+		}
 		if r.Stored > 0 {
 			p.Stored = r.Stored
 		}
@@ -144,10 +147,11 @@ func (p Place) age(now time.Time) time.Duration {
 	return max(0, now.Sub(last))
 }
 
-// isWaitingCode reports of a failure that nobody failed: the place is not there now, or
-// the network is one to be spared.
+// isWaitingCode reports of a failure that nobody failed: the place is not there now, wants
+// to be left alone for a while, or the network is one to be spared. It says of a run what
+// isWaiting says of an error.
 func isWaitingCode(code Code) bool {
-	return slices.Contains([]Code{CodePlaceOffline, CodePlaceWaiting, CodeMetered, CodeProxy}, code)
+	return slices.Contains([]Code{CodePlaceOffline, CodePlaceWaiting, CodePlaceLimit, CodeMetered, CodeProxy}, code)
 }
 
 // AddPlace makes a place one of the profile's. One that holds this backup already is

@@ -89,7 +89,7 @@ func TestAPlaceWithAPasswordIsConnectedOnce(t *testing.T) {
 	}
 	c.Restart()
 	mustBackup(t, c)
-	if p := mustPlaces(t, c, m.Dest)[0]; p.State != app.PlaceSafe || p.LastBackup.IsZero() || p.Stored <= 0 {
+	if p := mustPlaces(t, c, m.Dest)[0]; p.State != app.PlaceSafe || p.LastBackup.IsZero() || p.Stored <= 0 || p.Free != -1 || p.Total != -1 {
 		t.Errorf("after a backup: %+v", p)
 	}
 
@@ -318,6 +318,9 @@ func TestAddPlace(t *testing.T) {
 	mustPlaces(t, c, w.Place)
 
 	second := filepath.Join(w.Dir, "second")
+	if p := mustPlaces(t, c, w.Place)[0]; p.Free <= 0 || p.Total < p.Free {
+		t.Errorf("the disk has %d of %d bytes free", p.Free, p.Total)
+	}
 	p, notices, err := c.App.AddPlace(t.Context(), second, true)
 	if err != nil || len(notices) != 0 || p.Dest != second || p.Kind != "folder" || p.State != app.PlaceNever {
 		t.Fatalf("%+v, %v, %v", p, notices, err)

@@ -424,7 +424,7 @@ func attempt[T any](ctx context.Context, request func(context.Context, *lease) (
 	for {
 		select {
 		case out := <-done:
-			return out.result, out.err
+			return out.result, parting(ctx, out.err) // both may be ready
 		case <-ctx.Done():
 			return farewell(ctx, l, done)
 		case <-watch.C:
@@ -437,6 +437,15 @@ func attempt[T any](ctx context.Context, request func(context.Context, *lease) (
 	}
 }
 
+// parting is the error of a request that was cancelled: drivers have many words for
+// that, and the one that counts is why.
+func parting(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil && !isFinal(err) {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
 // farewell waits for a cancelled request to end, but not for ever: a system
 // call on a dead network mount obeys no context. Then the request is left to
 // itself, without access to the caller's memory.
@@ -446,10 +455,7 @@ func farewell[T any](ctx context.Context, l *lease, done <-chan outcome[T]) (T, 
 	defer patience.Stop()
 	select {
 	case out := <-done:
-		if out.err != nil && !isFinal(out.err) {
-			out.err = cause // drivers have many words for "cancelled"
-		}
-		return out.result, out.err
+		return out.result, parting(ctx, out.err)
 	case <-patience.C:
 		l.revoke()
 		var zero T

@@ -91,6 +91,9 @@ func (d *Driver) start(ctx context.Context) (*child, error) {
 	c := &child{said: said, run: run, http: d.transport(run)}
 	address, err := c.address(ctx)
 	if err == nil {
+		err = c.locked(ctx, address)
+	}
+	if err == nil {
 		c.place, err = webdav.New(webdav.Config{
 			Address: address, User: childUser, Password: func() string { return password }, Transport: c.http,
 		})
@@ -135,6 +138,27 @@ func (c *child) address(ctx context.Context) (string, error) {
 	case <-patience.C:
 		return "", fmt.Errorf("start rclone: %w: it does not say where it is", cloud.ErrOffline)
 	}
+}
+
+// locked makes sure that the child took the password: one of a later rclone, that
+// did not know the variables any more, would let everybody on this computer in.
+func (c *child) locked(ctx context.Context, address string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, address, http.NoBody)
+	if err != nil {
+		return fmt.Errorf("start rclone: %w", err)
+	}
+	res, err := c.http.RoundTrip(req)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return fmt.Errorf("start rclone: %w: %w", cloud.ErrOffline, err)
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusUnauthorized {
+		return cloud.Final(fmt.Errorf("start rclone: %w: it asks for no password", cloud.ErrUnsupported))
+	}
+	return nil
 }
 
 // transport connects to the child alone: never through a proxy, and not once it

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -108,14 +109,6 @@ func TestSecretsAreNotArguments(t *testing.T) {
 func TestNoPasswordNoEntry(t *testing.T) {
 	d := mustOpen(t, config(t, "box:"+t.TempDir(), ""))
 	mustPut(t, d, []byte("x"))
-	d.mu.Lock()
-	place := d.child.place
-	d.mu.Unlock()
-	if _, err := place.Describe(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	stranger := *d.child
-	stranger.said = newWords("")
 	said := d.child.said.since(0)
 	if len(said) == 0 {
 		t.Fatal("the child said nothing")
@@ -125,7 +118,7 @@ func TestNoPasswordNoEntry(t *testing.T) {
 		if at == nil {
 			continue
 		}
-		res, err := stranger.http.RoundTrip(mustRequest(t, at[1]))
+		res, err := http.DefaultTransport.RoundTrip(mustRequest(t, at[1]))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -136,6 +129,23 @@ func TestNoPasswordNoEntry(t *testing.T) {
 		return
 	}
 	t.Fatalf("no address in %q", said)
+}
+
+// TestUnlockedChild: a rclone that takes no password is not used.
+func TestUnlockedChild(t *testing.T) {
+	needRclone(t)
+	path, err := exec.LookPath("rclone")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := filepath.Join(t.TempDir(), "rclone")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\nunset RCLONE_USER RCLONE_PASS\nexec "+path+" \"$@\"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c := config(t, "box:"+t.TempDir(), "")
+	c.Program = script
+	_, err = put(t.Context(), mustOpen(t, c), []byte("x"))
+	wantIs(t, "put", err, cloud.ErrUnsupported)
 }
 
 // waitForEnd returns when there is no such process, or a zombie of another parent.
@@ -185,7 +195,7 @@ func startServed(dir string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if _, err := put(context.Background(), d, []byte("x")); err != nil { //nolint:usetesting // outside of any test
+	if _, err := put(context.Background(), d, []byte("x")); err != nil {
 		return 0, err
 	}
 	return d.child.run.cmd.Process.Pid, nil

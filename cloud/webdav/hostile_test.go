@@ -1,6 +1,7 @@
 package webdav_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -497,7 +498,8 @@ func TestLargeFolder(t *testing.T) {
 	d := mustOpen(t, c)
 	mustPut(t, d, content(1, 10))
 	s.set(func(req *http.Request, _ http.RoundTripper) (*http.Response, error) {
-		r, w := io.Pipe()
+		r, pipe := io.Pipe()
+		w := bufio.NewWriterSize(pipe, 64<<10)
 		go func() {
 			fmt.Fprint(w, `<D:multistatus xmlns:D="DAV:"><D:response><D:href>/dav/backup/</D:href><D:propstat><D:prop><D:resourcetype><D:collection/></D:resourcetype></D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat></D:response>`)
 			for i := range count {
@@ -507,7 +509,7 @@ func TestLargeFolder(t *testing.T) {
 				}
 			}
 			fmt.Fprint(w, `</D:multistatus>`)
-			w.Close()
+			pipe.CloseWithError(w.Flush())
 		}()
 		res := answer(req, 207, "", "Content-Type: application/xml")
 		res.Body, res.ContentLength = r, -1

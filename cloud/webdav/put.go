@@ -132,7 +132,7 @@ func (d *Driver) stage(ctx context.Context, upload string, src cloud.Source) err
 func (d *Driver) sendAll(ctx context.Context, upload string, src cloud.Source) error {
 	sum := src.SHA256()
 	s := &sending{src: src}
-	defer s.stop()
+	defer s.end()
 	res, err := d.do(ctx, request{
 		method: http.MethodPut, url: d.object(upload), body: s.open, size: src.Size(),
 		header: map[string]string{
@@ -140,7 +140,8 @@ func (d *Driver) sendAll(ctx context.Context, upload string, src cloud.Source) e
 			"OC-Checksum":  "SHA256:" + hex.EncodeToString(sum[:]), // of ownCloud; others do not mind
 		},
 	})
-	if broken := s.stop(); broken != nil && ctx.Err() == nil {
+	s.end()
+	if broken := s.broken(); broken != nil && ctx.Err() == nil {
 		if err == nil {
 			discard(res)
 		}
@@ -306,11 +307,17 @@ func (s *sending) open() io.ReadCloser {
 	return s.current
 }
 
-// stop returns when nobody reads the source any more, and the error of the source.
-func (s *sending) stop() error {
+// end returns when nobody reads the source any more.
+func (s *sending) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopped = true
+}
+
+// broken returns the error of the source, or nil.
+func (s *sending) broken() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.current == nil {
 		return nil
 	}

@@ -126,14 +126,13 @@ func guarded(h http.Handler) http.Handler {
 }
 
 // inProcess is a server with TLS and Basic, and a place in it that is empty.
-func inProcess(t *testing.T, wrap func(http.Handler) http.Handler) webdav.Config {
+func inProcess(t *testing.T) webdav.Config {
 	t.Helper()
-	h := guarded(handler(dav.NewMemFS()))
-	if wrap != nil {
-		h = wrap(h)
-	}
-	s := httptest.NewTLSServer(h)
+	s := httptest.NewTLSServer(guarded(handler(dav.NewMemFS())))
 	t.Cleanup(s.Close)
+	if transport, ok := s.Client().Transport.(*http.Transport); ok {
+		transport.MaxIdleConnsPerHost = 16
+	}
 	return webdav.Config{
 		Address: s.URL + "/dav/backup/", User: testUser, Password: password, Create: true, Transport: s.Client().Transport,
 	}
@@ -151,7 +150,7 @@ func (l local) RoundTrip(req *http.Request) (*http.Response, error) {
 		req.Body = http.NoBody
 	}
 	body, err := io.ReadAll(req.Body)
-	if err := errors.Join(err, req.Body.Close()); err != nil {
+	if err := errors.Join(err, req.Body.Close(), req.Context().Err()); err != nil {
 		return nil, err
 	}
 	inner := httptest.NewRequestWithContext(req.Context(), req.Method, req.URL.String(), bytes.NewReader(body))
@@ -291,7 +290,7 @@ func apache(t *testing.T, auth string, lifetime int) apacheServer {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Chmod(root, 0o755); err != nil { //nolint:gosec // another user serves it
+	if err := os.Chmod(root, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if os.Getuid() == 0 {
@@ -316,7 +315,7 @@ func apache(t *testing.T, auth string, lifetime int) apacheServer {
 	for name, data := range map[string]string{
 		"conf": text, "basic": basicFile, "digest": digestFile,
 	} {
-		if err := os.WriteFile(filepath.Join(root, name), []byte(data), 0o644); err != nil { //nolint:gosec // another user reads it
+		if err := os.WriteFile(filepath.Join(root, name), []byte(data), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

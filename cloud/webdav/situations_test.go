@@ -267,7 +267,7 @@ func TestServerThatOverwrites(t *testing.T) {
 // TestDevicesOfOneFolder: sixteen start at once, and nothing is lost.
 func TestDevicesOfOneFolder(t *testing.T) {
 	for server, open := range map[string]func(*testing.T) webdav.Config{
-		"InProcess": func(t *testing.T) webdav.Config { return inProcess(t, nil) },
+		"InProcess": inProcess,
 		"Apache":    func(t *testing.T) webdav.Config { return apache(t, "Digest", 300).config() },
 	} {
 		t.Run(server, func(t *testing.T) {
@@ -439,7 +439,7 @@ func TestPasswordStaysHere(t *testing.T) {
 
 // TestRealErrors: what net/http says of a server that is not there, or not it.
 func TestRealErrors(t *testing.T) {
-	c := inProcess(t, nil)
+	c := inProcess(t)
 	c.Transport = nil // which does not know the server's certificate
 	_, err := tryNames(t.Context(), mustOpen(t, c))
 	var identity *cloud.IdentityError

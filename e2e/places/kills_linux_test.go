@@ -70,7 +70,7 @@ func TestTenKills(t *testing.T) {
 	files := filepath.Join(scratch(t), "films")
 	must(t, os.MkdirAll(files, 0o755))
 	stream := noise("films")
-	for i := range 24 {
+	for i := range 40 {
 		data := make([]byte, 8<<20)
 		_, _ = stream.Read(data) // never fails
 		must(t, os.WriteFile(filepath.Join(files, fmt.Sprintf("film %d", i)), data, 0o644))
