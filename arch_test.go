@@ -102,7 +102,7 @@ var onlyIn = map[string][]string{
 	"crypto/tls":                       {"cloud/transport", "cloud/s3"}, // s3: to meet a test's own server
 	"golang.org/x/crypto":              {"crypto/..."},
 	"golang.org/x/crypto/ssh":          {"cloud/sftp"},
-	"github.com/pkg/sftp":              {"cloud/sftp", "internal/wiring"}, // wiring: a server for its tests
+	"github.com/pkg/sftp":              {"cloud/sftp", "internal/wiring"}, // a server for tests: see ADR 10
 	"github.com/minio/minio-go":        {"cloud/s3"},
 	"golang.org/x/time":                {"cloud/transport"},
 	"golang.org/x/net":                 {"cloud/transport"},

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -231,7 +232,10 @@ func TestATokenIsRenewedInTheMiddleOfABackup(t *testing.T) {
 			o.To, o.Lock, o.Secret, o.KeepKey = m.Dest, app.LockKey, app.Secret{}, app.KeepAuto
 		})
 		renewed := placePassword
+		var one sync.Mutex // uploads run side by side
 		m.OnPut = func(ctx context.Context, secrets app.PlaceSecrets) error {
+			one.Lock()
+			defer one.Unlock()
 			if gone {
 				c.Keyring.Fail(app.ErrNoKeyring)
 			}

@@ -131,8 +131,7 @@ func (d *desk) copyingPage(j *copyJob, back, again func()) *page {
 	})
 	box = newProgressBox(pause, stop)
 	result, leave := stack(gap4), small(say("copy.to.lead"))
-	var w *wizardPage
-	w = d.taskPage(sc, asked{
+	w := d.taskPage(sc, asked{
 		name:   "where/copying",
 		title:  say("copy.to.title", "from", d.placeName(j.from), "to", d.placeName(j.to)),
 		body:   []fyne.CanvasObject{box.box, leave, result},

@@ -169,7 +169,7 @@ func TestEnough(t *testing.T) {
 func TestJudgeClient(t *testing.T) {
 	for text, want := range map[string]clientState{
 		"":                                 clientEmpty,
-		" \n":                              clientEmpty,
+		"\n":                               clientEmpty,
 		"hello":                            clientNot,
 		"{}":                               clientNot,
 		"[]":                               clientNot,

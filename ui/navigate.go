@@ -252,7 +252,7 @@ func (w *Window) openKeyTask(name string) {
 	case "practice":
 		w.showNav(w.practicePage(w.coffer, back, func() { w.Open("key/change") }))
 	case "sheet":
-		w.showNav(w.sheetAgainPage(w.coffer, w.settings, w.overview.Place, back, func() { w.Open("key/prove") }))
+		w.openSheet(back)
 	case "check":
 		w.showNav(w.checkPage(w.coffer, back))
 	default:
@@ -264,6 +264,18 @@ func (w *Window) openKeyTask(name string) {
 			w.showNav(w.provenPage(w.coffer, lines, back))
 		})
 	}
+}
+
+// openSheet saves the sheet again. It names the first place and its account; where that
+// cannot be asked, package app knows the place.
+func (w *Window) openSheet(back func()) {
+	run(w.life, func(context.Context) ([]app.Place, error) { return w.coffer.Places() }, func(list []app.Place, _ error) {
+		place := w.overview.Place
+		if len(list) > 0 {
+			place = onSheet(list[0].Dest, list[0].Account)
+		}
+		w.showNav(w.sheetAgainPage(w.coffer, w.settings, place, back, func() { w.Open("key/prove") }))
+	})
 }
 
 // withLines asks for the 64 digits, which may wait for the keyring.

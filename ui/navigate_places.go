@@ -18,7 +18,14 @@ func (w *Window) openPlaces(task string) {
 		w.showPlaces()
 	case deed == "add":
 		w.withPlaces(func(l placeList) {
-			adding := w.adding(l, func(app.PlaceInfo) { w.Open("where") }, w.joinPlace)
+			var notices []app.Notice
+			adding := w.adding(l, func(app.PlaceInfo) {
+				w.notices = notices
+				w.Open("where")
+			}, func(ctx context.Context, info app.PlaceInfo) (err error) {
+				_, notices, err = w.coffer.AddPlace(ctx, info.Dest, true)
+				return err
+			})
 			if id != "" {
 				adding.openForm(id)
 				return
@@ -36,8 +43,9 @@ func (w *Window) showPlaces() {
 	act := placesActions{
 		do:     func(deed placeDeed, p app.Place) { w.Open("where/" + string(deed) + "/" + p.ID) },
 		add:    func() { w.Open("where/add") },
-		toCopy: func() { w.Open("where/copying") },
+		toCopy: func() { w.Open("where/copying") }, notices: w.notices,
 	}
+	w.notices = nil
 	if w.copy != nil && !w.copy.ended {
 		act.copying = &copyState{figure: w.copy.state().figure}
 	}
@@ -98,12 +106,6 @@ func (w *Window) changing(l placeList, p app.Place) *connecting {
 		desk: w.desk, coffer: w.coffer, purpose: toChange, at: "where/change", show: w.showNav, leave: toList,
 		done: func(app.PlaceInfo) { w.Open("where") }, place: p, kinds: l.kinds, draft: draftOf(kindOf(l.kinds, p.Kind), p),
 	}
-}
-
-// joinPlace makes a place one of the profile's.
-func (w *Window) joinPlace(ctx context.Context, info app.PlaceInfo) error {
-	_, _, err := w.coffer.AddPlace(ctx, info.Dest, true)
-	return err
 }
 
 // adding leads to one more place. add does what the last button says, and done follows it.

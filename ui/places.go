@@ -105,7 +105,8 @@ func healthOf(p app.Place, now time.Time) (t tone, text string) {
 type placesActions struct {
 	do      func(placeDeed, app.Place)
 	add     func()
-	copying *copyState // a copy that runs; else nil
+	copying *copyState   // a copy that runs; else nil
+	notices []app.Notice // of a place that was just added
 	toCopy  func()
 }
 
@@ -118,7 +119,6 @@ type places struct {
 	status *hint
 	busy   *busy
 	cards  *fyne.Container
-	first  fyne.Focusable
 }
 
 // placesPage is the screen Where.
@@ -133,8 +133,24 @@ func (d *desk) placesPage(coffer placeKeeper, act placesActions) *page {
 		parts = append(parts, newNotice(tonePlain, say("copy.running.title"), act.copying.figure, push(say("copy.running.button"), "", act.toCopy)).box)
 	}
 	parts = append(parts, p.cards)
+	if said := noticesText(act.notices); said != "" {
+		p.status.set(toneGood, said)
+	}
 	p.load()
 	return &page{name: "where", object: scrolling(pad(gap8, gap6, column(820, stack(gap6, parts...)))), focus: add, scope: p.sc}
+}
+
+// noticesText says what is worth knowing of a place that was added. What a newer package
+// app has to say is left out.
+func noticesText(list []app.Notice) string {
+	var parts []string
+	for _, n := range list {
+		switch n.Code {
+		case app.NoticePlaceJoined, app.NoticeNoReadme, app.NoticeForeignFiles:
+			parts = append(parts, say("notice."+string(n.Code)))
+		}
+	}
+	return strings.Join(parts, " ")
 }
 
 type placeList struct {

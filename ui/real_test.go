@@ -122,3 +122,62 @@ func restoreReal(r *rig, place string) {
 	r.at("restore/done")
 	r.says("3 files are back")
 }
+
+// TestRealPlaces: one more place, tried out, backed up to, copied to, and taken off the list,
+// with nothing canned.
+func TestRealPlaces(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes real backups, with real costs of a password")
+	}
+	restoreLanguage(t)
+	world := apptest.New(t)
+	c := world.Computer("first")
+	r := newRealRig(t, c)
+	setUpReal(r, world.Place)
+	second, third := filepath.Join(t.TempDir(), "second"), filepath.Join(t.TempDir(), "third")
+
+	r.open("where")
+	r.says("One place is a start.")
+	r.tap("Add a place")
+	chooseFolder(r)
+	r.fill(0, second)
+	r.pass(inspectAfter)
+	r.says("This folder will be made")
+	r.tap("Continue")
+	r.tap("Add this place")
+	r.at("where")
+	r.says("No backup there yet.")
+	r.open("home")
+	r.tap("Back up now")
+	r.says("Everything you chose is safe.")
+	r.open("where")
+	r.saysNot("No backup there yet.")
+
+	r.tapIn("second", "Test")
+	r.at("where/test")
+	r.says("Everything works.")
+	r.tap("Back")
+	r.tapIn("second", "Copy to another place")
+	r.choose("To a new place")
+	r.tap("Continue")
+	chooseFolder(r)
+	r.fill(0, third)
+	r.pass(inspectAfter)
+	r.tap("Continue")
+	r.tap("Add this place")
+	r.says("Everything is copied")
+	if found, err := filepath.Glob(filepath.Join(third, "snap-*")); err != nil || len(found) == 0 {
+		t.Errorf("%d backups were copied, %v", len(found), err)
+	}
+	r.tap("To the places")
+	r.tapIn("third", "Remove")
+	r.tap("Remove the place")
+	r.at("where")
+	r.saysNot("third")
+	if places, err := c.App.Places(); err != nil || len(places) != 2 {
+		t.Errorf("%d places are left, %v", len(places), err)
+	}
+	if _, err := os.Stat(third); err != nil {
+		t.Errorf("what was copied is gone: %v", err)
+	}
+}

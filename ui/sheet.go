@@ -135,10 +135,19 @@ func (s *sheetSaver) view() {
 	}
 }
 
+// onSheet is the place as the recovery sheet has it: its text, by which Coffer finds it
+// again, and the account in which it is.
+func onSheet(dest, account string) string {
+	if account == "" {
+		return dest
+	}
+	return say("sheet.place", "place", dest, "account", account)
+}
+
 // sheetPage asks to save the recovery sheet.
 func (d *desk) sheetPage(sc *scope, r rail, coffer sheetWriter, state *setupState, back, next, later func()) *page {
 	var w *wizardPage
-	saver := d.newSheetSaver(sc, coffer, state.key, state.place.Dest, state.sheet, state.chosen, func(path, paper string) {
+	saver := d.newSheetSaver(sc, coffer, state.key, onSheet(state.place.Dest, state.place.Account), state.sheet, state.chosen, func(path, paper string) {
 		state.sheet = sheetState{path: path, paper: paper}
 		w.allow(true)
 		d.window.Canvas().Focus(w.next)

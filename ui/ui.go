@@ -55,9 +55,10 @@ type Window struct {
 	// What outlives a screen.
 	life      *scope
 	job       *job
-	copy      *copyJob // the newest copy from place to place; nil: there was none
-	copyAgain func()   // starts it once more
-	home      *home    // when Home is shown; else nil
+	copy      *copyJob     // the newest copy from place to place; nil: there was none
+	notices   []app.Notice // of a place that was just added, until the screen Where shows them
+	copyAgain func()       // starts it once more
+	home      *home        // when Home is shown; else nil
 	news      homeState
 	setup     *firstRun
 	restore   *restore

@@ -127,12 +127,12 @@ func (c *credentials) key() (ssh.Signer, error) {
 			passphrase = c.config.Passphrase()
 		}
 		if passphrase == "" {
-			return nil, ErrPassphrase
+			return nil, cloud.ErrPassphrase
 		}
 		signer, err = ssh.ParsePrivateKeyWithPassphrase(pem, []byte(passphrase))
 	}
 	if errors.Is(err, x509.IncorrectPasswordError) {
-		return nil, ErrPassphrase
+		return nil, cloud.ErrPassphrase
 	}
 	if err != nil {
 		return nil, ErrKey

@@ -9,14 +9,10 @@ import (
 	"coffer/cloud"
 )
 
-// Situations that only SSH knows. The last two are also [cloud.ErrAuth], for
-// those who do not care which service it is.
+// Situations that only SSH knows, beside those of package cloud.
 var (
 	// ErrAddress: not an address of the form sftp://USER@HOST[:PORT]/PATH.
-	ErrAddress = fmt.Errorf("sftp: not an address like sftp://USER@HOST[:PORT]/PATH: %w", fs.ErrInvalid)
-	// ErrPassphrase: the private key is locked, and the passphrase is missing or
-	// not the right one.
-	ErrPassphrase = fmt.Errorf("sftp: the private key needs its passphrase: %w", cloud.ErrAuth)
+	ErrAddress = fmt.Errorf("%w like sftp://USER@HOST[:PORT]/PATH", cloud.ErrAddress)
 	// ErrKey: the private key cannot be read, or is of a kind that is not
 	// supported.
 	ErrKey = fmt.Errorf("sftp: the private key is not usable: %w", cloud.ErrAuth)

@@ -177,8 +177,16 @@ func send(ctx context.Context, c *channel, handle string, src cloud.Source, sum 
 		if err := c.checked(r.status()); err != nil {
 			return err
 		}
+		alive(src)
 	}
 	return ctx.Err()
+}
+
+// alive tells whoever watches the source that the transfer moves: what is under way at
+// once takes minutes on a slow line, and all of it has been read long before it arrives.
+func alive(src io.ReaderAt) {
+	var b [1]byte
+	_, _ = src.ReadAt(b[:], 0)
 }
 
 // sendPiece reads n bytes of src right into the packet that takes them there.

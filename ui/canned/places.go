@@ -92,8 +92,10 @@ func Drive() app.PlaceInfo {
 	return app.PlaceInfo{
 		Kind: "drive", Dest: "drive:Coffer Backups", Writable: true, Free: 812e9, Total: 1000e9, Account: "ann@example.org",
 		Promises: []app.Promise{
-			{Name: app.PromiseResumes, Kept: app.PromiseKept}, {Name: app.PromiseChecksum, Kept: app.PromiseKept},
-			{Name: app.PromiseListed, Kept: app.PromiseNot}, {Name: app.PromiseFirst, Kept: app.PromiseNot},
+			{Name: app.PromiseResumes, Kept: app.PromiseKept},
+			{Name: app.PromiseChecksum, Kept: app.PromiseKept},
+			{Name: app.PromiseListed, Kept: app.PromiseNot},
+			{Name: app.PromiseFirst, Kept: app.PromiseNot},
 			{Name: app.PromiseVersions, Kept: app.PromiseUnknown},
 		},
 	}

@@ -25,7 +25,7 @@ import (
 func stories() map[string]func() *canned.Coffer {
 	return map[string]func() *canned.Coffer{
 		"new": canned.NewComputer, "taken": canned.Taken, "safe": canned.Safe,
-		"late": canned.Late, "danger": canned.Danger, "waiting": canned.Waiting,
+		"places": canned.TwoPlaces, "troubled": canned.Troubled, "late": canned.Late, "danger": canned.Danger, "waiting": canned.Waiting,
 	}
 }
 
