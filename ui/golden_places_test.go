@@ -138,7 +138,7 @@ func connectStories() []story {
 		{"setup-host", answering(newHost()), "", on("setup/place/sftp", fillServer)},
 		{"setup-alarm", answering(changedHost()), "", on("setup/place/sftp", fillServer)},
 		{"setup-alarm-why", answering(changedHost()), "", on("setup/place/sftp", fillServer, func(r *rig) {
-			r.tap("I know why")
+			r.tap(say("alarm.why"))
 			r.fill(0, canned.Fingerprint)
 		})},
 		{"setup-certificate", answering(strangeCertificate("")), "", on("setup/place/webdav", func(r *rig) {
@@ -221,7 +221,7 @@ func whereStories() []story {
 		{"place-copy", copying, "", on("where/copy/0a1b2c3d")},
 		{"place-copying", hold(copying), "", on("where/copy/0a1b2c3d", func(r *rig) {
 			r.choose("Google Drive")
-			runs("Continue", func(r *rig) bool { return r.copy != nil && r.copy.progress.Bytes > 0 })(r)
+			runs(say("button.next"), func(r *rig) bool { return r.copy != nil && r.copy.progress.Bytes > 0 })(r)
 		})},
 		{"place-copied", copying, "", on("where/copy/0a1b2c3d", toCopy)},
 		{"place-copied-damaged", damaged, "", on("where/copy/0a1b2c3d", toCopy)},

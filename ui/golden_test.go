@@ -353,6 +353,8 @@ func views() []view {
 		{"places-trouble", "de", "light", 1, usual},
 		{"setup-s3-more", "de", "light", 2, least},
 		{"setup-sign-in", "de", "light", 2, least},
+		{"setup-alarm-why", "de", "light", 2, least},
+		{"place-copying", "de", "light", 2, least},
 		{"home-late", "de", "light", 1, usual},
 		{"setup-password", "de", "dark", 1, usual},
 		{"home-safe", "en", "light", 2, least},

@@ -48,8 +48,8 @@ func (i identity) key() string {
 	return "host"
 }
 
-// fingerprintRows parts a fingerprint into groups of four, six to a row, so that two of them
-// can be compared without losing one's place.
+// fingerprintRows parts a fingerprint into groups of four, four to a row, so that two of them
+// can be compared without losing one's place, and large letters fit.
 func fingerprintRows(fingerprint string) []string {
 	_, digest, found := strings.Cut(fingerprint, ":")
 	if !found {
@@ -59,7 +59,7 @@ func fingerprintRows(fingerprint string) []string {
 	for len(digest) > 0 {
 		n := min(4, len(digest))
 		groups, digest = append(groups, digest[:n]), digest[n:]
-		if len(groups) == 6 || digest == "" {
+		if len(groups) == 4 || digest == "" {
 			rows, groups = append(rows, strings.Join(groups, "  ")), nil
 		}
 	}

@@ -237,7 +237,7 @@ func TestSameFingerprint(t *testing.T) {
 		t.Error("nothing is the same as nothing")
 	}
 	rows := fingerprintRows(f)
-	if got := strings.ReplaceAll(strings.Join(rows, ""), " ", ""); got != bare || len(rows) != 2 {
+	if got := strings.ReplaceAll(strings.Join(rows, ""), " ", ""); got != bare || len(rows) != 3 {
 		t.Errorf("shown as %q", rows)
 	}
 }

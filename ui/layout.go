@@ -298,6 +298,19 @@ func scrollerOf(root, o fyne.CanvasObject, around *container.Scroll) *container.
 	return nil
 }
 
+// firstScroller is the first scroller inside an object; nil when there is none.
+func firstScroller(o fyne.CanvasObject) *container.Scroll {
+	if s, ok := o.(*container.Scroll); ok {
+		return s
+	}
+	for _, child := range below(o) {
+		if s := firstScroller(child); s != nil {
+			return s
+		}
+	}
+	return nil
+}
+
 // sizedLayout gives one object a smallest size.
 type sizedLayout struct{ least fyne.Size }
 

@@ -191,6 +191,9 @@ func (w *Window) show(p *page) {
 	if p.focus != nil {
 		w.window.Canvas().Focus(p.focus)
 	}
+	if s := firstScroller(p.object); s != nil { // a page is read from its beginning, wherever the focus is
+		s.ScrollToTop()
+	}
 	w.log.Debug("screen shown", "name", p.name)
 }
 

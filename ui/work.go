@@ -111,10 +111,10 @@ type progressBox struct {
 
 func newProgressBox(buttons ...*button) *progressBox {
 	p := &progressBox{
-		verb: strong(""), figure: whole(""), rate: wholeMuted(""), bar: newMeter(),
+		verb: strong(""), figure: plain(""), rate: muted(""), bar: newMeter(),
 		current: newWords("", wordStyle{size: sizeSmall, color: colorMuted, oneRow: true}),
 	}
-	inner := stack(gap3, rowFill(gap3, 0, p.verb, p.figure), p.bar, rowFill(gap3, 0, p.current, p.rate))
+	inner := stack(gap3, p.verb, p.bar, stack(gap1, p.figure, p.rate, p.current))
 	if len(buttons) > 0 {
 		inner.Add(buttonRow(buttons...))
 	}
@@ -131,6 +131,8 @@ func (p *progressBox) set(s jobState) {
 	}
 	p.rate.set(rate)
 	p.current.set(s.current)
+	setVisible(p.rate, rate != "")
+	setVisible(p.current, s.current != "")
 	p.bar.set(s.fraction, meterColor(s))
 }
 
