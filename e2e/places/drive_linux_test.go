@@ -75,7 +75,7 @@ func serveBroken(h http.Handler, w http.ResponseWriter, r *http.Request) (broken
 	defer func() {
 		switch p := recover(); p {
 		case nil:
-		case http.ErrAbortHandler: //nolint:errorlint // a panic's value, compared as net/http does
+		case http.ErrAbortHandler: // the value itself, as net/http compares it
 			broken = true
 		default:
 			panic(p)

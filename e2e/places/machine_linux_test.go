@@ -54,16 +54,15 @@ func program(t *testing.T, name string) string {
 	return ""
 }
 
+// binVar is where TestMain tells of the folder for the command line that is built.
+const binVar = "COFFER_E2E_PLACES_BIN"
+
 // built is the command line, built once from this tree.
 var built = sync.OnceValues(func() (string, error) {
 	if path := os.Getenv("COFFER_BIN"); path != "" {
 		return filepath.Abs(path)
 	}
-	dir, err := os.MkdirTemp("", "coffer-bin-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "coffer")
+	path := filepath.Join(os.Getenv(binVar), "coffer")
 	cmd := exec.Command("go", "build", "-trimpath", "-o", path, "coffer/cmd/coffer")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -73,10 +72,16 @@ var built = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
-	status := m.Run()
-	if path, err := built(); err == nil && os.Getenv("COFFER_BIN") == "" {
-		os.RemoveAll(filepath.Dir(path))
+	dir, err := os.MkdirTemp("", "coffer-bin-")
+	if err == nil {
+		err = os.Setenv(binVar, dir)
 	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "make a folder for the command line:", err)
+		os.Exit(1)
+	}
+	status := m.Run()
+	os.RemoveAll(dir)
 	os.Exit(status)
 }
 

@@ -47,17 +47,17 @@ func freePort(t *testing.T) string {
 
 // A server is a program that listens on a port until the test ends.
 type server struct {
-	t    *testing.T
-	port string
-	make func() *exec.Cmd
-	mu   sync.Mutex
-	cmd  *exec.Cmd // guarded by mu; nil: stopped
+	t       *testing.T
+	port    string
+	prepare func() *exec.Cmd
+	mu      sync.Mutex
+	cmd     *exec.Cmd // guarded by mu; nil: stopped
 }
 
 // serve starts a program and waits until it listens.
-func serve(t *testing.T, port string, make func() *exec.Cmd) *server {
+func serve(t *testing.T, port string, prepare func() *exec.Cmd) *server {
 	t.Helper()
-	s := &server{t: t, port: port, make: make}
+	s := &server{t: t, port: port, prepare: prepare}
 	t.Cleanup(s.stop)
 	s.start()
 	return s
@@ -70,7 +70,7 @@ func (s *server) start() {
 	said, err := os.CreateTemp(s.t.TempDir(), "said-") // a file, which nobody has to wait for
 	must(s.t, err)
 	defer said.Close()
-	s.cmd = s.make()
+	s.cmd = s.prepare()
 	s.cmd.Stdout, s.cmd.Stderr = said, said
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	must(s.t, s.cmd.Start())

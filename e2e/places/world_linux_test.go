@@ -1,17 +1,21 @@
 package places
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"coffer/cloud"
 	"coffer/cloud/cloudtest"
+	"coffer/cloud/drive"
+	"coffer/cloud/drive/drivetest"
 	"coffer/cloud/icloud"
 	"coffer/cloud/rclone"
 	"coffer/cloud/s3"
@@ -64,13 +68,42 @@ func over(t *testing.T, dir string, open func(t *testing.T) cloud.Driver) cloudt
 }
 
 // opener gives a func that opens a driver and closes it, if it can be, with the test.
-func opener[D cloud.Driver](make func() (D, error)) func(t *testing.T) cloud.Driver {
+func opener[D cloud.Driver](open func() (D, error)) func(t *testing.T) cloud.Driver {
 	return func(t *testing.T) cloud.Driver {
 		t.Helper()
-		d, err := make()
+		d, err := open()
 		must(t, err)
 		t.Cleanup(func() { _ = cloud.New(d, cloud.Options{}).Close() })
 		return d
+	}
+}
+
+// driveWorld is a folder in the stand-in for Google Drive. What is dropped there comes
+// from another device of the same user: what others upload, this scope does not show.
+func driveWorld(t *testing.T) cloudtest.World {
+	t.Helper()
+	f := startDrive(t)
+	client, err := drive.ParseClient(f.ClientJSON(f.url))
+	must(t, err)
+	state := t.TempDir()
+	open := opener(func() (*drive.Driver, error) {
+		tokens := &oneToken{token: drive.NewToken(f.SignedIn(drivetest.Alice()), drive.Account{})}
+		return drive.New(drive.Config{Client: client, Tokens: tokens, Create: true, State: state, Endpoint: f.url + "/drive/v3/"})
+	})
+	first := open(t)
+	_, err = cloud.New(first, cloud.Options{}).Stat(t.Context(), "README.txt")
+	if !errors.Is(err, cloud.ErrNotFound) {
+		t.Fatalf("the place is not empty: %v", err)
+	}
+	return cloudtest.World{
+		Driver: first, Another: open,
+		Drop: func(t *testing.T, name string, data []byte) { t.Helper(); f.Add(f.folder(t), name, data, 0) },
+		Names: func(*testing.T) (all []string) {
+			for _, x := range f.Files() {
+				all = append(all, x.Name)
+			}
+			return all
+		},
 	}
 }
 
@@ -78,9 +111,15 @@ func opener[D cloud.Driver](make func() (D, error)) func(t *testing.T) cloud.Dri
 // servers, behind the back of the drivers.
 func TestWorlds(t *testing.T) {
 	begin(t)
-	places := 0
-	next := func() string { places++; return "place-" + strconv.Itoa(places) }
+	t.Parallel()
+	var places atomic.Int64
+	next := func() string { return "place-" + strconv.FormatInt(places.Add(1), 10) }
+	t.Run("drive", func(t *testing.T) {
+		t.Parallel()
+		cloudtest.RunWorld(t, driveWorld)
+	})
 	t.Run("s3", func(t *testing.T) {
+		t.Parallel()
 		server := startS3(t, false)
 		cloudtest.RunWorld(t, func(t *testing.T) cloudtest.World {
 			name := next()
@@ -93,6 +132,7 @@ func TestWorlds(t *testing.T) {
 		})
 	})
 	t.Run("webdav", func(t *testing.T) {
+		t.Parallel()
 		server := startDAV(t, false)
 		cloudtest.RunWorld(t, func(t *testing.T) cloudtest.World {
 			name := next()
@@ -105,6 +145,7 @@ func TestWorlds(t *testing.T) {
 		})
 	})
 	t.Run("sftp", func(t *testing.T) {
+		t.Parallel()
 		server := startSSH(t)
 		port, err := strconv.Atoi(server.port)
 		must(t, err)
@@ -121,6 +162,7 @@ func TestWorlds(t *testing.T) {
 		})
 	})
 	t.Run("rclone", func(t *testing.T) {
+		t.Parallel()
 		program(t, "rclone")
 		dir := t.TempDir()
 		config := filepath.Join(dir, "conf")
@@ -136,6 +178,7 @@ func TestWorlds(t *testing.T) {
 		})
 	})
 	t.Run("icloud", func(t *testing.T) {
+		t.Parallel()
 		cloudtest.RunWorld(t, func(t *testing.T) cloudtest.World {
 			root, staging := t.TempDir(), t.TempDir()
 			return over(t, filepath.Join(root, "Backups"), opener(func() (*icloud.Driver, error) {
