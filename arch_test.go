@@ -50,7 +50,7 @@ var mayImport = map[string][]string{
 	"vault/server/seal":            {"crypto/aead", "internal/durable"},
 	"vault/embedded":               {"crypto/aead", "crypto/opaque", "internal/durable", "vault/protocol", "vault/server", "vault/server/seal", "vault/server/store/bolt"},
 
-	// What Coffer does. "crypto/aead" in app is for random names alone.
+	// What Coffer does. "crypto/aead" in app is for random names and for the sealed secrets of places.
 	"app/source":  {},
 	"app/target":  {"app/source"},
 	"app/repo":    {"cloud", "crypto"},

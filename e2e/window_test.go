@@ -50,6 +50,9 @@ func TestFirstBackupAndBack(t *testing.T) {
 func (d *desk) openWithSheet(place string, lines [8]string) {
 	d.key("Tab", "Return") // Get files back
 	d.screen("restore/where")
+	d.logged("kinds shown")
+	d.key("Return") // a disk or folder is chosen already: it is what works here at once
+	d.screen("restore/place")
 	d.text(place)
 	d.logged("place inspected", "backups", "1")
 	d.key("Return")
@@ -78,6 +81,9 @@ func (d *desk) setUp(place string) {
 	d.picture("sources-counted")
 	d.key("Return")
 	d.screen("setup/where")
+	d.logged("kinds shown")
+	d.key("Return") // a disk or folder is chosen already: it is what works here at once
+	d.screen("setup/place")
 	d.text(place)
 	d.logged("place inspected")
 	d.picture("where-inspected")
