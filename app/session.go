@@ -56,7 +56,20 @@ func (a *App) openSessionAt(ctx context.Context, e placeEntry) (*session, error)
 	}
 	s := &session{store: store, profile: profile, keys: root.Derive()}
 	a.settleHeads(ctx, store, s.keys)
+	a.finishUploads(ctx, store)
 	return a.openRepo(ctx, s)
+}
+
+// finishUploads ends what a run that was killed had begun to send, before the place is
+// listed: objects that are whole are found there, and what is in them is not sent again.
+// Trouble is for the log; whoever sends next meets it too.
+func (a *App) finishUploads(ctx context.Context, store *placeStore) {
+	switch count, err := store.Finish(ctx); {
+	case err != nil:
+		a.cfg.Log.WarnContext(ctx, "could not finish uploads", "err", err)
+	case count > 0:
+		a.cfg.Log.InfoContext(ctx, "finished uploads", "count", count)
+	}
 }
 
 func (a *App) openRepo(ctx context.Context, s *session) (_ *session, err error) {

@@ -115,6 +115,15 @@ type Maintainer interface {
 	Maintain(ctx context.Context) (tidied int, err error)
 }
 
+// A Finisher is a Driver that keeps on this computer what it is sending, so that an upload
+// goes on when the program that began it was killed.
+type Finisher interface {
+	// Unfinished yields what was begun and did not end, with its bytes, which are those of
+	// the name and can be read until the next is asked for. Put ends the upload. The
+	// caller sees to it that no other program sends to the place from here meanwhile.
+	Unfinished() iter.Seq2[string, Source]
+}
+
 // A Describer is a Driver that can say whose place it is.
 type Describer interface {
 	Describe(ctx context.Context) (Description, error)

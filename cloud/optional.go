@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -33,6 +34,26 @@ func (s *Store) Maintain(ctx context.Context) (int, error) {
 		return tidied, fmt.Errorf("tidy: %w", err)
 	}
 	return tidied, nil
+}
+
+// Finish ends uploads that a program that was killed had begun, and returns how many. No
+// other program may send to the place from this computer meanwhile.
+func (s *Store) Finish(ctx context.Context) (finished int, err error) {
+	d, ok := s.driver.(Finisher)
+	if !ok {
+		return 0, nil
+	}
+	for name, src := range d.Unfinished() {
+		switch err := s.put(ctx, name, src); {
+		case errors.Is(err, ErrExists):
+			// The name is taken by other bytes: what is damaged there is not ours to mend now.
+		case err != nil:
+			return finished, err
+		default:
+			finished++
+		}
+	}
+	return finished, nil
 }
 
 // Retain keeps an object from everybody until then, at least. [ErrUnsupported] of a place

@@ -13,6 +13,12 @@ const (
 	firstPause = 500 * time.Millisecond // ceiling of the first wait
 	lastPause  = 64 * time.Second       // ceiling of any wait
 	maxTries   = 12                     // requests for one call, whatever the budget
+
+	// A place that asks to slow down is there and answers, so it is worth more patience
+	// than one that is silent; and only after about ten minutes of nothing else does a
+	// driver know that the limit is the day's, and until when.
+	limitPatience = 3  // times the budget
+	maxLimits     = 60 // requests for one call that were asked to slow down
 )
 
 // A backoff decides whether and when to try again. Full jitter: a random part
@@ -20,14 +26,23 @@ const (
 // broke come back together, and break together.
 type backoff struct {
 	left   time.Duration // waiting that may still be spent
+	calm   time.Duration // waiting that may still be spent because the place asked for it
 	tries  int           // failures so far
+	limits int           // requests to slow down so far
 	reread bool          // a wrong checksum was forgiven already
+}
+
+func newBackoff(budget time.Duration) backoff {
+	return backoff{left: budget, calm: limitPatience * budget}
 }
 
 // next reports how long to wait after err, and whether to try again at all.
 func (b *backoff) next(err error) (time.Duration, bool) {
 	if isFinal(err) {
 		return 0, false
+	}
+	if errors.Is(err, ErrLimit) {
+		return b.slowDown(err)
 	}
 	b.tries++
 	if b.tries >= maxTries {
@@ -39,21 +54,35 @@ func (b *backoff) next(err error) (time.Duration, bool) {
 		}
 		b.reread = true
 	}
-	pause := rand.N(ceiling(b.tries))
+	return spend(&b.left, rand.N(ceiling(b.tries)))
+}
+
+// slowDown is next for a place that asked for it. It may say until when.
+func (b *backoff) slowDown(err error) (time.Duration, bool) {
+	b.limits++
+	if b.limits >= maxLimits {
+		return 0, false
+	}
+	pause := rand.N(ceiling(b.limits))
 	var limit *LimitError
 	if errors.As(err, &limit) {
 		pause += max(0, time.Until(limit.Until))
 	}
-	if pause > b.left {
+	return spend(&b.calm, pause)
+}
+
+// spend takes a pause out of what is left, if there is enough.
+func spend(left *time.Duration, pause time.Duration) (time.Duration, bool) {
+	if pause > *left {
 		return 0, false
 	}
-	b.left -= pause
+	*left -= pause
 	return pause, true
 }
 
 // ceiling returns the longest wait after the given number of failures (>= 1).
 func ceiling(failures int) time.Duration {
-	return min(firstPause<<(failures-1), lastPause)
+	return min(firstPause<<min(failures-1, 10), lastPause)
 }
 
 // sleep waits for d, or until ctx is done.

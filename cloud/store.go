@@ -46,8 +46,8 @@ type Options struct {
 	// MaxObject is the largest object in bytes that Get returns and Put takes.
 	// Zero: 64 MiB.
 	MaxObject int64
-	// Budget is how long one call may wait between tries, in sum. Zero: five
-	// minutes; negative: no second try.
+	// Budget is how long one call may wait between tries, in sum; three times as long
+	// for a place that asks to slow down. Zero: five minutes; negative: no second try.
 	Budget time.Duration
 }
 
@@ -91,7 +91,11 @@ func (s *Store) Put(ctx context.Context, name string, data []byte) error {
 	if err != nil {
 		return fmt.Errorf("put %q: %w", name, err)
 	}
-	_, err = call(ctx, s, "put", name, func(ctx context.Context, l *lease) (struct{}, error) {
+	return s.put(ctx, name, src)
+}
+
+func (s *Store) put(ctx context.Context, name string, src Source) error {
+	_, err := call(ctx, s, "put", name, func(ctx context.Context, l *lease) (struct{}, error) {
 		return struct{}{}, s.driver.Put(ctx, name, l.source(src))
 	})
 	if err != nil {
@@ -372,7 +376,7 @@ func call[T any](ctx context.Context, s *Store, op, name string, request func(co
 // used up.
 func retry[T any](ctx context.Context, s *Store, op, name string, request func(context.Context, *lease) (T, error)) (T, error) {
 	var zero T
-	wait := backoff{left: s.opts.Budget}
+	wait := newBackoff(s.opts.Budget)
 	for {
 		if err := s.gate.pass(ctx); err != nil {
 			return zero, err

@@ -34,8 +34,10 @@ type Config struct {
 	Folder string
 	// Create makes the folder if there is none. Without it that is ErrNoPlace.
 	Create bool
-	// State is a folder of this computer for the journals of uploads, which must
-	// exist. "": in memory, so that a killed program sends the object anew.
+	// State is a folder of this computer, which must exist, for what the next program
+	// has to know: uploads under way, with their bytes, and what was written in the last
+	// hour, which listings may not show yet. "": in memory, so that a killed program sends
+	// the object anew.
 	State string
 	// Seal and Open keep secret what is in State. Nil: files of mode 0600.
 	Seal, Open func([]byte) ([]byte, error)
@@ -64,6 +66,7 @@ type Driver struct {
 	origin  *url.URL     // of all of them
 	signer  *signer
 	journal *journal
+	own     ownLog
 	ids     idPool
 	names   cloud.NameLocks // Drive would take the files of all that put a name at once
 	index   index
@@ -108,11 +111,19 @@ func New(c Config) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Driver{
+	d := &Driver{
 		folder: c.Folder, create: c.Create, chunk: c.Chunk, api: api, http: client, upload: upload,
 		origin: origin, signer: signer, entering: cloud.NewMutex(), ids: idPool{one: cloud.NewMutex()},
 		journal: newJournal(c), index: newIndex(),
-	}, nil
+	}
+	if c.State != "" {
+		d.own.path = d.journal.path(ownFile, "")
+	}
+	for _, e := range d.own.load(time.Now()) {
+		e.learned = e.own
+		d.index.learn(e)
+	}
+	return d, nil
 }
 
 // Caps implements [cloud.Driver].

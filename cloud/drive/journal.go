@@ -172,11 +172,12 @@ func (j *journal) remove(name string) {
 	delete(j.memory, name)
 	j.mu.Unlock()
 	if j.dir != "" {
-		_ = os.Remove(j.path(journalPrefix, name)) // absent, or swept later
+		_ = os.Remove(j.path(outboxPrefix, name)) // absent, or swept later
+		_ = os.Remove(j.path(journalPrefix, name))
 	}
 }
 
-// sweep removes, once, the tickets whose sessions are over by now: uploads that
+// sweep removes, once, the tickets, and the bytes beside them, whose sessions are over by now: uploads that
 // nobody went on with.
 func (j *journal) sweep() {
 	j.mu.Lock()
@@ -192,7 +193,8 @@ func (j *journal) sweep() {
 	}
 	for _, e := range entries {
 		info, err := e.Info()
-		if err == nil && info.Mode().IsRegular() && strings.HasPrefix(e.Name(), journalPrefix) && time.Since(info.ModTime()) > sessionLife {
+		ours := strings.HasPrefix(e.Name(), journalPrefix) || strings.HasPrefix(e.Name(), outboxPrefix)
+		if err == nil && info.Mode().IsRegular() && ours && time.Since(info.ModTime()) > sessionLife {
 			_ = os.Remove(filepath.Join(j.dir, e.Name())) // tried again by the next run
 		}
 	}

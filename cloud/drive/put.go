@@ -37,10 +37,17 @@ func (d *Driver) put(ctx context.Context, name string, src cloud.Source) error {
 	}
 	present, err := d.existing(ctx, name)
 	if err == nil {
-		return d.compare(ctx, present, src)
+		err := d.compare(ctx, present, src)
+		if err == nil || errors.Is(err, cloud.ErrExists) {
+			d.journal.remove(name) // of a program that was killed when the upload had ended
+		}
+		return err
 	}
 	if !isNotFound(err) {
 		return err
+	}
+	if src.Size() > small {
+		d.journal.keep(name, src)
 	}
 	u := &upload{d: d, name: name, src: src, ticket: d.journal.load(name, p.home, src), folder: p.home}
 	f, err := u.run(ctx)
@@ -153,6 +160,7 @@ func (d *Driver) accept(ctx context.Context, f *driveapi.File, name string, src 
 	}
 	e.own = time.Now()
 	d.index.learn(e)
+	d.own.add(e, false)
 	d.journal.remove(name)
 	return nil
 }
@@ -190,5 +198,6 @@ func (d *Driver) deleteFile(ctx context.Context, name, id string) error {
 		return fmt.Errorf("delete file: %w", err)
 	}
 	d.index.drop(name, id)
+	d.own.add(entry{name: name, id: id, own: time.Now()}, true)
 	return nil
 }
