@@ -117,8 +117,13 @@ func (t *placeTest) run(ctx context.Context) error {
 		name string
 		run  func(context.Context) error
 	}{
-		{CheckWrite, t.write}, {CheckRead, t.read}, {CheckRanges, t.ranges}, {CheckList, t.list},
-		{CheckOverwrite, t.overwrite}, {CheckLarge, t.transfer}, {CheckDelete, t.remove},
+		{CheckWrite, t.write},
+		{CheckRead, t.read},
+		{CheckRanges, t.ranges},
+		{CheckList, t.list},
+		{CheckOverwrite, t.overwrite},
+		{CheckLarge, t.transfer},
+		{CheckDelete, t.remove},
 	}
 	written := true
 	for _, s := range steps {
@@ -269,9 +274,8 @@ func (t *placeTest) note() error {
 
 // sweep removes what a test put there, this one or one that crashed.
 func (t *placeTest) sweep(ctx context.Context) error {
-	data, err := readBounded(t.notePath(), maxTestNote)
-	var note testNote
-	if err != nil || json.Unmarshal(data, &note) != nil || string(note.Dest) != t.result.Dest {
+	note := t.noted()
+	if string(note.Dest) != t.result.Dest {
 		return nil // no note, or one of another place
 	}
 	for _, name := range note.Objects {
@@ -280,6 +284,15 @@ func (t *placeTest) sweep(ctx context.Context) error {
 		}
 	}
 	return removeFile(t.notePath())
+}
+
+// noted reads the note; one that cannot be read is none.
+func (t *placeTest) noted() (note testNote) {
+	data, err := readBounded(t.notePath(), maxTestNote)
+	if err != nil || json.Unmarshal(data, &note) != nil {
+		return testNote{}
+	}
+	return note
 }
 
 // promises says what a place can keep, from what its driver knows of it.

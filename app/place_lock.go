@@ -28,8 +28,8 @@ const (
 // prolong moves the locks of a place on, when it is time. What cannot be locked is the
 // place's trouble, and is told: whoever chose locks counts on them.
 func (b *backup) prolong(ctx context.Context) error {
-	days, err := strconv.Atoi(b.session.store.entry.Options["lock-days"])
-	if err != nil || days < 1 {
+	days, _ := strconv.Atoi(b.session.store.entry.Options["lock-days"])
+	if days < 1 {
 		return nil // this place locks nothing
 	}
 	path := filepath.Join(b.app.placeDir(b.place.ID), lockedFile)
