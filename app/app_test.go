@@ -10,7 +10,7 @@ import (
 
 func TestComputerNamesCanBeShown(t *testing.T) {
 	for name, want := range map[string]string{
-		"ANN-LAPTOP": "ANN-LAPTOP", " Büro 中 ": "Büro 中", "a\x1b[2Jb\r\n": "a[2Jb", "\xff\xfe": "this computer", "": "this computer",
+		"ANN-LAPTOP": "ANN-LAPTOP", " Büro 中 ": "Büro 中", "a\x1b[2Jb\r\n": "a[2Jb", "\xff\xfe": "this computer", "": "this computer", //nolint:gocritic // the spaces are what is tested
 		strings.Repeat("é", 100): strings.Repeat("é", maxComputer/2), strings.Repeat("中", 100): strings.Repeat("中", maxComputer/3),
 	} {
 		if got := computerName(name); got != want {

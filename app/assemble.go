@@ -109,7 +109,7 @@ func (a *assembler) file(it *item) (err error) {
 func (a *assembler) add(in *openFolder, e *repo.Entry) (stored bool, err error) {
 	if e.Check() != nil {
 		a.problem(ProblemUnreadable, join(in.path, e.Name), "has attributes that cannot be stored")
-		return false, nil
+		return false, nil //nolint:nilerr // it is a problem of this entry, and named
 	}
 	err = in.folder.Add(e)
 	return err == nil, err

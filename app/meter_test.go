@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,7 +60,7 @@ func TestTimeLeft(t *testing.T) {
 
 // What was read twice does not take back what was told.
 func TestProgressNeverGoesBack(t *testing.T) {
-	m := newMeter(context.Background(), nil, nil, PhaseReading)
+	m := newMeter(t.Context(), nil, nil, PhaseReading)
 	m.bytes.Store(1000)
 	first := m.progress(time.Now())
 	m.bytes.Add(-500)

@@ -55,11 +55,11 @@ func TestProfileComesBackAsItWas(t *testing.T) {
 
 func TestProfileIsReadStrictly(t *testing.T) {
 	good := string(mustEncode(t, fullProfile()))
-	swap := func(old, new string) string {
+	swap := func(old, other string) string {
 		if !strings.Contains(good, old) {
 			t.Fatalf("%q is not in the settings: the test changes nothing", old)
 		}
-		return strings.Replace(good, old, new, 1)
+		return strings.Replace(good, old, other, 1)
 	}
 	for name, tt := range map[string]struct {
 		text string

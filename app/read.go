@@ -362,7 +362,7 @@ func (s *stream) cut(final bool) error {
 	const most = 4 << 20
 	for s.end-s.start >= most || final && s.end > s.start {
 		data := s.buf[s.start:s.end]
-		n, block := 0, 0
+		var n, block int
 		if s.database {
 			n, block = min(len(data), databaseRun), repo.DatabaseBlock
 		} else {

@@ -17,10 +17,10 @@ func TestFilesThatChangeWhileTheyAreRead(t *testing.T) {
 	write := func(data func() []byte) func(*testing.T, string, int) {
 		return func(t *testing.T, path string, _ int) { must(t, os.WriteFile(path, data(), 0o600)) }
 	}
-	replaceBy := func(make func(string) error) func(*testing.T, string, int) {
+	replaceBy := func(remake func(string) error) func(*testing.T, string, int) {
 		return func(t *testing.T, path string, _ int) {
 			must(t, os.RemoveAll(path))
-			must(t, make(path))
+			must(t, remake(path))
 		}
 	}
 	turn := 0

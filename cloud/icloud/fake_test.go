@@ -19,7 +19,7 @@ import (
 
 // A fake is this computer's file system with an iCloud that misbehaves.
 type fake struct {
-	real
+	disk
 
 	mu          sync.Mutex
 	absent      map[string]chan struct{}   // guarded by mu; reading waits until it is closed
@@ -95,7 +95,7 @@ func (f *fake) stat(path string) (entry, error) {
 	if due := f.meets("stat", path); due.err != nil {
 		return entry{}, due.err
 	}
-	e, err := f.real.stat(path)
+	e, err := f.disk.stat(path)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	_, e.absent = f.absent[path]
@@ -106,14 +106,14 @@ func (f *fake) list(dir string, found func(entry) bool) error {
 	if due := f.meets("list", dir); due.err != nil {
 		return due.err
 	}
-	return f.real.list(dir, found)
+	return f.disk.list(dir, found)
 }
 
 func (f *fake) open(path string) (file, error) {
 	if due := f.meets("open", path); due.err != nil {
 		return nil, due.err
 	}
-	inner, err := f.real.open(path)
+	inner, err := f.disk.open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +124,7 @@ func (f *fake) create(dir string) (string, file, error) {
 	if due := f.meets("create", dir); due.err != nil {
 		return "", nil, due.err
 	}
-	path, inner, err := f.real.create(dir)
+	path, inner, err := f.disk.create(dir)
 	if err != nil {
 		return "", nil, err
 	}
@@ -141,19 +141,19 @@ func (f *fake) rename(from, to string) error {
 	case loose:
 		return errors.ErrUnsupported
 	}
-	return f.try("rename", to, func() error { return f.real.rename(from, to) })
+	return f.try("rename", to, func() error { return f.disk.rename(from, to) })
 }
 
 func (f *fake) replace(from, to string) error {
-	return f.try("replace", to, func() error { return f.real.replace(from, to) })
+	return f.try("replace", to, func() error { return f.disk.replace(from, to) })
 }
 
 func (f *fake) flush(dir string) error {
-	return f.try("flush", dir, func() error { return f.real.flush(dir) })
+	return f.try("flush", dir, func() error { return f.disk.flush(dir) })
 }
 
 func (f *fake) remove(path string) error {
-	return f.try("remove", path, func() error { return f.real.remove(path) })
+	return f.try("remove", path, func() error { return f.disk.remove(path) })
 }
 
 func (f *fake) where(path, _ string) (cloud.Whereabouts, error) {

@@ -66,7 +66,7 @@ func New(c Config) (*Driver, error) {
 		system: c.system, fetches: map[string]*fetch{},
 	}
 	if d.system == nil {
-		d.system = real{}
+		d.system = disk{}
 	}
 	if err := d.open(c.Create); err != nil {
 		return nil, fmt.Errorf("open iCloud folder %s: %w", d.folder, err)

@@ -66,11 +66,11 @@ const (
 	batch = 1024
 )
 
-// real is this computer's. What differs between systems is in the files of that
+// disk is this computer's. What differs between systems is in the files of that
 // name.
-type real struct{}
+type disk struct{}
 
-func (r real) list(dir string, found func(entry) bool) error {
+func (r disk) list(dir string, found func(entry) bool) error {
 	f, err := os.Open(dir)
 	if err != nil {
 		return err
@@ -101,7 +101,7 @@ func (r real) list(dir string, found func(entry) bool) error {
 
 // open requires that what was looked at and what was opened are one: somebody
 // may have put a link there in between, or a pipe, on which opening waits.
-func (r real) open(path string) (file, error) {
+func (r disk) open(path string) (file, error) {
 	before, err := r.stat(path)
 	if err != nil {
 		return nil, err
@@ -123,7 +123,7 @@ func (r real) open(path string) (file, error) {
 	return diskFile{f}, nil
 }
 
-func (real) create(dir string) (string, file, error) {
+func (disk) create(dir string) (string, file, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return "", nil, err
@@ -136,9 +136,9 @@ func (real) create(dir string) (string, file, error) {
 	return filepath.Join(dir, name), diskFile{f}, nil
 }
 
-func (real) replace(from, to string) error { return os.Rename(from, to) }
+func (disk) replace(from, to string) error { return os.Rename(from, to) }
 
-func (real) flush(dir string) error {
+func (disk) flush(dir string) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
@@ -147,9 +147,9 @@ func (real) flush(dir string) error {
 	return durable.SyncDir(root)
 }
 
-func (real) remove(path string) error { return os.Remove(path) }
+func (disk) remove(path string) error { return os.Remove(path) }
 
-func (r real) mkdir(path string) error {
+func (r disk) mkdir(path string) error {
 	if err := os.MkdirAll(path, dirMode); err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 // openFlags: no link is followed, and no pipe waited for.
 const openFlags = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
 
-func (real) stat(path string) (entry, error) {
+func (disk) stat(path string) (entry, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return entry{}, err
@@ -28,11 +28,11 @@ func (real) stat(path string) (entry, error) {
 }
 
 // where: nobody here can say without Objective-C.
-func (real) where(string, string) (cloud.Whereabouts, error) { return cloud.WhereUnknown, nil }
+func (disk) where(string, string) (cloud.Whereabouts, error) { return cloud.WhereUnknown, nil }
 
-func (real) confirms() bool { return false }
+func (disk) confirms() bool { return false }
 
-func (real) rename(from, to string) error {
+func (disk) rename(from, to string) error {
 	err := renameExclusive(from, to)
 	for errors.Is(err, unix.EINTR) {
 		err = renameExclusive(from, to)

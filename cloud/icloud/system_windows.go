@@ -85,7 +85,7 @@ func (a attributes) state() uint32 {
 	return uint32(state)
 }
 
-func (real) stat(path string) (entry, error) {
+func (disk) stat(path string) (entry, error) {
 	a, err := look(path)
 	if err != nil {
 		return entry{}, err
@@ -100,7 +100,7 @@ func (real) stat(path string) (entry, error) {
 
 // where follows the state of the Cloud Files API: in sync is at the service. An
 // ordinary file in a synced folder has only just come, and has not left yet.
-func (real) where(path, root string) (cloud.Whereabouts, error) {
+func (disk) where(path, root string) (cloud.Whereabouts, error) {
 	a, err := look(path)
 	if err != nil {
 		return cloud.WhereUnknown, err
@@ -123,13 +123,13 @@ func (real) where(path, root string) (cloud.Whereabouts, error) {
 	return cloud.WhereUnknown, nil // nobody syncs this folder by that interface
 }
 
-func (real) confirms() bool {
+func (disk) confirms() bool {
 	return windows.NewLazySystemDLL("cldapi.dll").NewProc("CfGetPlaceholderStateFromAttributeTag").Find() == nil
 }
 
 // rename moves. Virus scanners and the sync client open each new file for a
 // moment, and while they do, renaming fails; so a short while is waited.
-func (real) rename(from, to string) error {
+func (disk) rename(from, to string) error {
 	source, err := windows.UTF16PtrFromString(long(from))
 	if err != nil {
 		return err

@@ -303,7 +303,7 @@ func TestNothingIsLostByADeadline(t *testing.T) {
 			_ = c.SetReadDeadline(time.Now().Add(30 * time.Millisecond)) // a pipe that ended refuses, with bytes to come
 			n, err := c.Read(p)
 			got = append(got, p[:n]...)
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -484,7 +484,7 @@ func TestSlowIsNotStalled(t *testing.T) {
 				if err := putZeros(t, rt, "http://one.test/", 1<<20, body); err != nil {
 					t.Error(err)
 				}
-				body.Write(nil) // from the last byte read to the answer
+				_, _ = body.Write(nil) // from the last byte read to the answer
 				if body.longest() > 30*time.Second {
 					t.Errorf("the source was not read for %v", body.longest())
 				}

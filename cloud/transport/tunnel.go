@@ -30,7 +30,7 @@ func tunnel(c net.Conn, p *proxy, address string) (net.Conn, error) {
 	}
 	bound := &boundedReader{c, maxHeader}
 	buffered := bufio.NewReader(bound)
-	res, err := http.ReadResponse(buffered, &http.Request{Method: http.MethodConnect})
+	res, err := http.ReadResponse(buffered, &http.Request{Method: http.MethodConnect}) //nolint:bodyclose // see below
 	if err != nil {
 		return nil, answerError(err)
 	}

@@ -320,7 +320,7 @@ func cmdInterrupt(ts *testscript.TestScript, neg bool, args []string) {
 		fmt.Fprint(ts.Stdout(), out.text.String())
 		wantStatus(ts, "130", err)
 	case <-time.After(time.Minute):
-		cmd.Process.Kill()
+		_ = cmd.Process.Kill()
 		ts.Fatalf("it did not end within a minute of Ctrl-C")
 	}
 }

@@ -39,7 +39,7 @@ func cmdTmpfs(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Check(os.MkdirAll(dir, 0o700))
 	ts.Check(exec.Command("mount", "-t", "tmpfs", "-o", options, "tmpfs", dir).Run())
-	ts.Defer(func() { exec.Command("umount", "-l", dir).Run() })
+	ts.Defer(func() { _ = exec.Command("umount", "-l", dir).Run() })
 }
 
 // as-nobody STATUS PROGRAM ARGS... runs a program as an unprivileged user, because to
