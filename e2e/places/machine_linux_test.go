@@ -231,7 +231,7 @@ func scratch(t *testing.T) string {
 	t.Helper()
 	const room = 4 << 30
 	var fs syscall.Statfs_t
-	if syscall.Statfs("/dev/shm", &fs) != nil || fs.Bavail*uint64(fs.Bsize) < room { //nolint:gosec // a size of a block is positive
+	if syscall.Statfs("/dev/shm", &fs) != nil || fs.Bavail*uint64(fs.Bsize) < room { // the size of a block is positive
 		return t.TempDir()
 	}
 	dir, err := os.MkdirTemp("/dev/shm", "coffer-tree-")
