@@ -1,12 +1,10 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -54,13 +52,11 @@ func (a *App) readKeptHead(repository string) (h keptHead, ok bool) {
 }
 
 func parseKeptHead(data []byte) (keptHead, error) {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
 	var h keptHead
-	if err := dec.Decode(&h); err != nil {
-		return keptHead{}, fmt.Errorf("%w: %w", ErrProfileDamaged, err)
+	if err := decodeStrictly(data, &h); err != nil {
+		return keptHead{}, err
 	}
-	if _, err := dec.Token(); err != io.EOF || h.Version != 1 || !isHex(h.Repository, 32) || h.Generation == 0 || len(h.Sealed) == 0 {
+	if h.Version != 1 || !isHex(h.Repository, 32) || h.Generation == 0 || len(h.Sealed) == 0 {
 		return keptHead{}, ErrProfileDamaged
 	}
 	return h, nil

@@ -1,12 +1,10 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -38,13 +36,11 @@ func (a *App) writePlaceNote(n placeNote) error {
 }
 
 func parsePlaceNote(data []byte) (placeNote, error) {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
 	var n placeNote
-	if err := dec.Decode(&n); err != nil {
-		return placeNote{}, fmt.Errorf("%w: %w", ErrProfileDamaged, err)
+	if err := decodeStrictly(data, &n); err != nil {
+		return placeNote{}, err
 	}
-	if _, err := dec.Token(); err != io.EOF || n.Version != 1 || !isHex(n.ID, placeIDSize) {
+	if n.Version != 1 || !isHex(n.ID, placeIDSize) {
 		return placeNote{}, ErrProfileDamaged
 	}
 	return n, nil

@@ -183,14 +183,9 @@ func parseProfile(data []byte) (Profile, error) {
 	if version.Version > profileVersion {
 		return Profile{}, ErrProfileNewer
 	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
 	var j profileJSON
-	if err := dec.Decode(&j); err != nil {
-		return Profile{}, fmt.Errorf("%w: %w", ErrProfileDamaged, err)
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return Profile{}, fmt.Errorf("%w: more than one value", ErrProfileDamaged)
+	if err := decodeStrictly(data, &j); err != nil {
+		return Profile{}, err
 	}
 	places, err := j.places()
 	if err != nil {
@@ -250,6 +245,20 @@ func isHex(s string, n int) bool {
 		}
 	}
 	return true
+}
+
+// decodeStrictly reads a file of the profile: one JSON value, nothing that v does not know,
+// nothing after it. ErrProfileDamaged.
+func decodeStrictly(data []byte, v any) error {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil {
+		return fmt.Errorf("%w: %w", ErrProfileDamaged, err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return fmt.Errorf("%w: more than one value", ErrProfileDamaged)
+	}
+	return nil
 }
 
 // loadProfile reads settings.json; the zero Profile when there is none.

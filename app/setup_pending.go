@@ -1,12 +1,10 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 
 	"coffer/app/repo"
@@ -34,13 +32,11 @@ func (a *App) writePendingSetup(p pendingSetup) error {
 }
 
 func parsePendingSetup(data []byte) (pendingSetup, error) {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
 	var p pendingSetup
-	if err := dec.Decode(&p); err != nil {
-		return pendingSetup{}, fmt.Errorf("%w: %w", ErrProfileDamaged, err)
+	if err := decodeStrictly(data, &p); err != nil {
+		return pendingSetup{}, err
 	}
-	if _, err := dec.Token(); err != io.EOF || p.Version != 1 || !isHex(p.Repository, 32) || p.Dest == "" {
+	if p.Version != 1 || !isHex(p.Repository, 32) || p.Dest == "" {
 		return pendingSetup{}, ErrProfileDamaged
 	}
 	return p, nil

@@ -1,12 +1,10 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path/filepath"
 	"time"
@@ -71,14 +69,9 @@ func slotJSON(s vault.Slot) pendingSlot {
 // parsePending reads the file strictly. What is not whole is as good as none: the password
 // is then set anew, in a generation of its own.
 func parsePending(data []byte) (pendingPassword, error) {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
 	var p pendingPassword
-	if err := dec.Decode(&p); err != nil {
-		return pendingPassword{}, fmt.Errorf("%w: %w", ErrProfileDamaged, err)
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return pendingPassword{}, ErrProfileDamaged
+	if err := decodeStrictly(data, &p); err != nil {
+		return pendingPassword{}, err
 	}
 	s := p.Slot
 	whole := p.Version == 1 && isHex(p.Repository, 32) && len(s.VaultID) == 16 && len(s.ServerKey) == 33 &&
