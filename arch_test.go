@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	// Leaves: what they do could be a module of its own.
 	"crypto/aead":      {},
 	"crypto/opaque":    {},
+	"crypto/hpke":      {},
 	"crypto":           {"crypto/aead"},
 	"internal/durable": {},
 	"assets":           {},
@@ -47,7 +48,13 @@ var mayImport = map[string][]string{
 	"vault/server/store":           {},
 	"vault/server/store/bolt":      {"vault/server/store"},
 	"vault/server/store/storetest": {"vault/server/store"},
-	"vault/server/seal":            {"crypto/aead", "internal/durable"},
+	"vault/server/store/etcd":      {"vault/server/store"},
+	"vault/server/seal":            {"crypto/aead", "crypto/opaque"},
+	"vault/server/seal/sealtest":   {"crypto/opaque", "vault/server/seal"},
+	"vault/server/seal/pkcs11":     {"crypto/aead", "crypto/opaque", "vault/server/seal"},
+	"vault/server/seal/tpm":        {"crypto/aead", "crypto/opaque", "internal/durable", "vault/server/seal", "vault/server/store", "vault/server/store/bolt"},
+	"vault/attest":                 {},
+	"vault/trust":                  {"vault/protocol"},
 	"vault/embedded":               {"crypto/aead", "crypto/opaque", "internal/durable", "vault/protocol", "vault/server", "vault/server/seal", "vault/server/store/bolt"},
 
 	// What Coffer does. "crypto/aead" in app is for random names and for the sealed secrets of places.
@@ -115,6 +122,10 @@ var onlyIn = map[string][]string{
 	"github.com/klauspost/compress":    {"app/repo"},
 	"github.com/zalando/go-keyring":    {"internal/keyring"},
 	"go.etcd.io/bbolt":                 {"vault/server/store/bolt"},
+	"go.etcd.io/etcd":                  {"vault/server/store/etcd"},
+	"github.com/google/go-tpm":         {"vault/server/seal/tpm", "vault/attest"},
+	"github.com/miekg/pkcs11":          {"vault/server/seal/pkcs11"},
+	"golang.org/x/mod/sumdb/note":      {"vault/trust"},
 	"github.com/spf13/":                {"cmd/coffer"},
 	"golang.org/x/term":                {"cmd/coffer"},
 	"github.com/rogpeppe/go-internal":  {"cmd/coffer"},
@@ -136,7 +147,7 @@ var onlyIn = map[string][]string{
 	"github.com/stretchr/testify":      {},
 	"log":                              {"vault/embedded", "cloud/transport"}, // http.Server takes no other
 	"log/slog":                         {"app/...", "cloud/...", "crypto/...", "vault/...", "internal/...", "ui/...", "cmd/...", "."},
-	"testing":                          {"cloud/cloudtest", "cloud/drive/drivetest", "app/apptest", "vault/server/store/storetest"},
+	"testing":                          {"cloud/cloudtest", "cloud/drive/drivetest", "app/apptest", "vault/server/store/storetest", "vault/server/seal/sealtest"},
 }
 
 // mayReadEnvironment: main packages and the one package that wires them. What
