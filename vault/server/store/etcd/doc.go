@@ -1,0 +1,52 @@
+// Package etcd keeps a vault's records in an etcd cluster: an operator's own, or members
+// that live in the vault's own processes ([StartMember]).
+//
+// Words:
+//
+//   - cluster: several etcd servers that agree on one sequence of writes (Raft).
+//   - member: one server of a cluster.
+//   - quorum: more than half of the members. What a quorum has written survives the loss
+//     of the others, and fewer than a quorum answer nothing: no read, no write.
+//   - mod revision: the place, in the sequence of all writes of the cluster, of the write
+//     that gave a row its value. It is the [store.Revision] of the row.
+//   - to resend: to send a write again whose answer was lost.
+//   - to purge: to drop former values from the key space and the data file of each member.
+//
+// # Reads and writes
+//
+// Reads are linearizable: they ask a quorum, so no member that was cut off answers with
+// yesterday's count. Create is a transaction with the condition "was never created",
+// Replace one with the condition "still has this mod revision".
+//
+// The client library is told never to repeat a request: it would send a write again when
+// a server that stops cancels it after it was done, and the caller would hear "changed"
+// where it is written. Repeating is done here, where it can be decided: a transaction
+// whose answer is lost is resent within [Options].RequestTimeout, and its condition lets
+// at most one of the copies through. When a resent write is refused and the row in the
+// cluster is ours, byte for byte, an earlier copy was written: rows are sealed with
+// random numbers, so that equal bytes have one author. When the row is another's, ours
+// may have been there before it, and the write fails as one of unknown outcome.
+//
+// # What destroying leaves behind
+//
+// etcd is a log. Replace leaves the former value of a row in the key space until it is
+// compacted, in the data file until that is defragmented, and in the write-ahead log of
+// each member until the log is purged, which nobody can order: a log file goes when
+// thousands of later writes have come, and five are kept. Blocks that the operating
+// system has freed, members that were away, and the operator's backups are further
+// copies. So there is no [store.Eraser] here, on purpose: its promise, that nothing of
+// the former values can be read, cannot be kept.
+//
+// [DB.Forget] does what can be done: it replaces the row, compacts, and has every member
+// write its data file anew. What remains are the write-ahead logs and the copies above.
+// With a sealer whose keys live in hardware that is no loss, since destroying the key
+// there destroys every copy. With the software sealer old copies stay readable to who
+// holds the key file, as long as a log or a backup has them.
+//
+// # What an operator must know
+//
+// The cluster should serve the vault alone: Forget compacts the history of all of it.
+// A cluster restored from a snapshot has forgotten charges, and revisions come twice:
+// stop every vault first (docs/vault-protocol.md). Use etcd 3.4.15 or newer, not 3.5.0 to
+// 3.5.2, which could lose acknowledged writes.
+package etcd
