@@ -43,7 +43,7 @@ var mayImport = map[string][]string{
 
 	// The vault: its client may know what a root key is, its server may not.
 	"vault/protocol":               {},
-	"vault":                        {"crypto", "crypto/aead", "crypto/opaque", "vault/protocol"},
+	"vault":                        {"crypto", "crypto/aead", "crypto/hpke", "crypto/opaque", "vault/attest", "vault/protocol", "vault/trust"},
 	"vault/server":                 {"crypto/aead", "crypto/opaque", "vault/protocol", "vault/server/store", "vault/server/seal"},
 	"vault/server/store":           {},
 	"vault/server/store/bolt":      {"vault/server/store"},
@@ -54,8 +54,13 @@ var mayImport = map[string][]string{
 	"vault/server/seal/pkcs11":     {"crypto/aead", "crypto/opaque", "vault/server/seal"},
 	"vault/server/seal/tpm":        {"crypto/aead", "crypto/opaque", "internal/durable", "vault/server/seal", "vault/server/store", "vault/server/store/bolt"},
 	"vault/attest":                 {},
-	"vault/trust":                  {"vault/protocol"},
-	"vault/embedded":               {"crypto/aead", "crypto/opaque", "internal/durable", "vault/protocol", "vault/server", "vault/server/seal", "vault/server/store/bolt"},
+	"vault/trust":                  {"crypto/aead", "vault/protocol"},
+	"vault/server/admit":           {"crypto/aead", "vault/protocol", "vault/server/seal", "vault/server/store"},
+	"vault/server/gate":            {"crypto/aead", "crypto/hpke", "vault/protocol", "vault/server", "vault/server/admit"},
+	"vault/server/node": {"crypto/aead", "crypto/hpke", "crypto/opaque", "internal/durable", "vault/protocol", "vault/trust", "vault/server",
+		"vault/server/admit", "vault/server/gate", "vault/server/seal", "vault/server/seal/pkcs11", "vault/server/seal/tpm",
+		"vault/server/store", "vault/server/store/bolt", "vault/server/store/etcd"},
+	"vault/embedded": {"crypto/aead", "crypto/opaque", "internal/durable", "vault/protocol", "vault/server", "vault/server/seal", "vault/server/store/bolt"},
 
 	// What Coffer does. "crypto/aead" in app is for random names and for the sealed secrets of places.
 	"app/source":  {},
@@ -69,11 +74,12 @@ var mayImport = map[string][]string{
 	"internal/metered": {},
 	"internal/wiring": {"app", "crypto/aead", "cloud", "cloud/drive", "cloud/folder", "cloud/icloud", "cloud/rclone", "cloud/s3",
 		"cloud/sftp", "cloud/transport", "cloud/webdav", "internal/keyring", "internal/metered"},
-	"ui":         {"app", "assets"},
-	"ui/canned":  {"app"},
-	"ui/gallery": {"app", "assets", "ui", "ui/canned"},
-	"cmd/coffer": {"app", "internal/wiring"},
-	".":          {"app", "assets", "internal/wiring", "ui"},
+	"ui":               {"app", "assets"},
+	"ui/canned":        {"app"},
+	"ui/gallery":       {"app", "assets", "ui", "ui/canned"},
+	"cmd/coffer":       {"app", "internal/wiring"},
+	"cmd/coffer-vault": {"vault/server/node"},
+	".":                {"app", "assets", "internal/wiring", "ui"},
 
 	// Tools and tests of the whole.
 	"bench/gen":  {},
@@ -85,10 +91,12 @@ var mayImport = map[string][]string{
 // lose everything without losing a key only as long as nothing in it could open
 // a backup.
 var never = map[string][]string{
-	"vault/server":   {"crypto", "app", "vault", "cloud"},
-	"vault/embedded": {"crypto", "app", "vault", "cloud"},
-	"app":            {"ui"},
-	"cmd/coffer":     {"ui", "assets"}, // the command line runs where there is no window
+	"vault/server":      {"crypto", "app", "vault", "cloud"},
+	"vault/embedded":    {"crypto", "app", "vault", "cloud"},
+	"vault/server/node": {"crypto", "app", "vault", "cloud"},
+	"cmd/coffer-vault":  {"crypto", "app", "vault", "cloud"},
+	"app":               {"ui"},
+	"cmd/coffer":        {"ui", "assets"}, // the command line runs where there is no window
 }
 
 // onlyIn keeps an outside package in its rooms of the house. The longest prefix
@@ -106,12 +114,12 @@ var onlyIn = map[string][]string{
 	"crypto/sha1":                      {},
 	"crypto/des":                       {},
 	"crypto/rc4":                       {},
-	"crypto/tls":                       {"cloud/transport", "cloud/s3"}, // s3: to meet a test's own server
+	"crypto/tls":                       {"cloud/transport", "cloud/s3", "vault/..."}, // s3: to meet a test's own server
 	"golang.org/x/crypto":              {"crypto/..."},
 	"golang.org/x/crypto/ssh":          {"cloud/sftp"},
 	"github.com/pkg/sftp":              {"cloud/sftp", "internal/wiring"}, // a server for tests: see ADR 10
 	"github.com/minio/minio-go":        {"cloud/s3"},
-	"golang.org/x/time":                {"cloud/transport"},
+	"golang.org/x/time":                {"cloud/transport", "vault/server/gate"},
 	"golang.org/x/net":                 {"cloud/transport"},
 	"golang.org/x/net/webdav":          {"cloud/webdav", "cloud/rclone", "internal/wiring"}, // a server for tests
 	"github.com/godbus/dbus":           {"internal/keyring", "internal/metered"},
@@ -126,12 +134,15 @@ var onlyIn = map[string][]string{
 	"github.com/google/go-tpm":         {"vault/server/seal/tpm", "vault/attest"},
 	"github.com/miekg/pkcs11":          {"vault/server/seal/pkcs11"},
 	"golang.org/x/mod/sumdb/note":      {"vault/trust"},
-	"github.com/spf13/":                {"cmd/coffer"},
+	"github.com/spf13/":                {"cmd/coffer", "cmd/coffer-vault"},
 	"golang.org/x/term":                {"cmd/coffer"},
-	"github.com/rogpeppe/go-internal":  {"cmd/coffer"},
+	"github.com/rogpeppe/go-internal":  {"cmd/coffer", "cmd/coffer-vault"},
+	"github.com/prometheus/":           {"vault/server/gate"},
+	"github.com/coreos/go-oidc":        {"vault/server/admit"},
+	"github.com/BurntSushi/toml":       {"vault/server/node"},
 	"github.com/ncruces/zenity":        {"ui"},
 	"github.com/go-pdf/fpdf":           {"app"},
-	"rsc.io/qr":                        {"app", "ui"},
+	"rsc.io/qr":                        {"app", "ui", "cmd/coffer-vault"},
 	"github.com/trustelem/zxcvbn":      {"app"},
 	"github.com/sethvargo/go-diceware": {"app"},
 	"net/http":                         {"vault/...", "app", "cloud/drive/...", "cloud/transport", "cloud/s3", "cloud/webdav", "cloud/rclone", "internal/wiring", "e2e/places"},

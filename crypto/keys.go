@@ -3,6 +3,7 @@ package crypto
 import (
 	"crypto/hkdf"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -85,7 +86,9 @@ type Keys struct {
 	chunker    Secret
 	head       Secret
 	local      Secret
+	anchor     Secret
 	owner      OwnerKey
+	guard      GuardKey
 }
 
 // Derive returns the keys that belong to the root key. It panics when the root key is
@@ -98,7 +101,11 @@ func (k RootKey) Derive() *Keys {
 		chunker:    k.derive(labelChunker, ChunkerSeedSize),
 		head:       k.derive(labelHead, KeySize),
 		local:      k.derive(labelLocal, KeySize),
+		anchor:     k.derive(labelAnchor, KeySize),
 	}
+	wide := k.derive(labelGuard, guardSize)
+	defer wide.Wipe()
+	wide.Expose(func(b []byte) { keys.guard = newGuardKey(b) })
 	seed := k.derive(labelOwner, KeySize)
 	defer seed.Wipe()
 	seed.Expose(func(b []byte) { keys.owner = OwnerKey{newSigner(b)} })
@@ -142,10 +149,33 @@ func (k *Keys) ChunkerSeed() Secret { return k.chunker }
 // Owner returns the key that signs for the owner of the repository.
 func (k *Keys) Owner() OwnerKey { return k.owner }
 
+// Guard returns the key that signs for the owner where hardware is to verify it.
+func (k *Keys) Guard() GuardKey { return k.guard }
+
+// SealAnchor seals what a vault keeps for the owner: the newest heads of the backup. The
+// version is bound: what was sealed as one does not open as another. Layout: package aead.
+func (k *Keys) SealAnchor(version uint64, plaintext []byte) (sealed []byte) {
+	use(k.anchor, func(key []byte) { sealed = aead.Seal(key, anchorData(version), plaintext) })
+	return sealed
+}
+
+// OpenAnchor opens what SealAnchor sealed as the same version, or returns [ErrDamaged].
+func (k *Keys) OpenAnchor(version uint64, sealed []byte) (plaintext []byte, err error) {
+	use(k.anchor, func(key []byte) { plaintext, err = aead.Open(key, anchorData(version), sealed) })
+	if err != nil {
+		return nil, fmt.Errorf("open anchor: %w", ErrDamaged)
+	}
+	return plaintext, nil
+}
+
+func anchorData(version uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte(labelAnchor), version)
+}
+
 // Wipe overwrites the keys. Nothing may use them from then on; what they made before
 // (sealers, openers, hashers) holds keys of its own.
 func (k *Keys) Wipe() {
-	for _, s := range []Secret{k.data, k.chunkID, k.chunker, k.head, k.local, k.owner.seed} {
+	for _, s := range []Secret{k.data, k.chunkID, k.chunker, k.head, k.local, k.anchor, k.owner.seed, k.guard.scalar} {
 		s.Wipe()
 	}
 }

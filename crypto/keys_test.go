@@ -231,6 +231,20 @@ func TestSealLocal(t *testing.T) {
 	}
 }
 
+func TestSealAnchor(t *testing.T) {
+	keys := NewRootKey().Derive()
+	box := keys.SealAnchor(3, []byte("heads"))
+	if got, err := keys.OpenAnchor(3, box); err != nil || string(got) != "heads" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := keys.OpenAnchor(2, box); !errors.Is(err, ErrDamaged) {
+		t.Errorf("as another version: %v", err)
+	}
+	if _, err := NewRootKey().Derive().OpenAnchor(3, box); !errors.Is(err, ErrDamaged) {
+		t.Errorf("of another repository: %v", err)
+	}
+}
+
 // No label is a prefix of another, and none is written anywhere but in the table: with
 // one label for two uses, a key of the one would be a key of the other.
 func TestLabels(t *testing.T) {
@@ -241,7 +255,7 @@ func TestLabels(t *testing.T) {
 		}
 		table[l] = true
 	}
-	if len(table) != 13 {
+	if len(table) != 15 {
 		t.Errorf("%d labels: a change of the table is a change of docs/format.md", len(table))
 	}
 	for a := range table {

@@ -13,6 +13,8 @@ const (
 	labelHead       = "coffer/1/head"       // 32 bytes: seals heads
 	labelRepository = "coffer/1/repository" // 16 bytes: public name of the repository
 	labelOwner      = "coffer/1/owner"      // 32 bytes: Ed25519 seed of the owner
+	labelGuard      = "coffer/1/guard"      // 48 bytes: ECDSA P-256 key of the owner, for TPMs
+	labelAnchor     = "coffer/1/anchor"     // 32 bytes: seals the anchor that a vault keeps
 	labelLocal      = "coffer/1/local"      // 32 bytes: seals files of this computer
 	labelPractice   = "coffer/1/practice"   // 32 bytes: seals the practice check
 

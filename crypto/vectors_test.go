@@ -170,6 +170,7 @@ func makeVectors(t testing.TB) vectors {
 	for label, n := range map[string]int{
 		"coffer/1/data": 32, "coffer/1/chunk-id": 32, "coffer/1/chunker": 2064, "coffer/1/head": 32,
 		"coffer/1/repository": 16, "coffer/1/owner": 32, "coffer/1/local": 32, "coffer/1/practice": 32,
+		"coffer/1/guard": 48, "coffer/1/anchor": 32,
 	} {
 		v.Derived[label] = vectorKDF(t, root, nil, label, n)
 	}
@@ -327,10 +328,12 @@ func TestVectorsDerived(t *testing.T) {
 	keys := root.Derive()
 	id := keys.Repository()
 	practice := root.derive(labelPractice, KeySize)
+	guard := root.derive(labelGuard, guardSize)
 	got := map[string][]byte{
 		labelData: exposed(keys.data), labelChunkID: exposed(keys.chunkID), labelChunker: exposed(keys.ChunkerSeed()),
 		labelHead: exposed(keys.head), labelRepository: id[:], labelOwner: exposed(keys.owner.seed),
 		labelLocal: exposed(keys.local), labelPractice: exposed(practice),
+		labelGuard: exposed(guard), labelAnchor: exposed(keys.anchor),
 	}
 	if len(got) != len(v.Derived) {
 		t.Errorf("%d derived keys, want %d", len(got), len(v.Derived))

@@ -19,9 +19,10 @@ const maxDeviceName = 48
 
 // A Client asks one vault. It is safe for concurrent use.
 type Client struct {
-	http   *http.Client
-	pin    Pin
-	device string
+	http    *http.Client
+	channel channel
+	pin     Pin
+	device  string
 
 	// ksf is opaque.Argon2id; tests of this package put in a faster one.
 	ksf func(protocol.Cost) (opaque.KSF, error)
@@ -31,11 +32,12 @@ type Client struct {
 // pin (of the embedded vault, or [Slot.Pin]). device is the name under which tries stand
 // in the log, at most 48 bytes of it; it is sealed, and the vault cannot read it.
 func NewClient(transport http.RoundTripper, pin Pin, device string) *Client {
+	// A redirect leads elsewhere than pinned.
+	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse
+	}}
 	return &Client{
-		// A redirect leads elsewhere than pinned.
-		http: &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse
-		}},
+		http: client, channel: &pipe{client, protocol.EmbeddedBinding(pin.VaultID)},
 		pin: pin, device: device,
 		ksf: func(c protocol.Cost) (opaque.KSF, error) {
 			return opaque.Argon2id(c.MemoryKiB, c.Time, c.Threads)
@@ -86,27 +88,52 @@ const baseURL = "http://vault.invalid"
 // A signer signs bytes: the capability's key or the owner's.
 type signer interface{ Sign([]byte) []byte }
 
-// post encodes, signs and sends a request and returns the body of the reply. M is the
-// request; its last fields are the signatures. owner is nil where none is wanted.
-func (c *Client) post(ctx context.Context, kind protocol.Kind, body []byte, owner, capability signer) ([]byte, error) {
-	const size = len(protocol.Signature{})
-	if protocol.Of(kind).Owner {
-		at := len(body) - 2*size
-		copy(body[at:], owner.Sign(protocol.SignedBytes(protocol.LabelOwner, kind, body)))
-	}
-	copy(body[len(body)-size:], capability.Sign(protocol.SignedBytes(protocol.LabelCapability, kind, body)))
-	return c.send(ctx, protocol.Of(kind).Path, body)
+// A channel carries one request to the vault and its reply back. A request that is not
+// sent to the vault of the pin is [ErrIdentity]; one that never left is [ErrOffline]; one
+// whose outcome nobody knows is [ErrUnknownOutcome].
+type channel interface {
+	// exchange sends what sign returns for the binding of this one request.
+	exchange(ctx context.Context, kind protocol.Kind, sign func(binding [32]byte) []byte) (reply []byte, err error)
 }
 
-func (c *Client) send(ctx context.Context, path string, body []byte) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, baseURL+path, bytes.NewReader(body))
+// post sends a request and returns the body of the reply. body is the encoded request with
+// any binding; its last fields are the signatures, which are made here, over the binding
+// of the channel. owner is nil where none is wanted.
+func (c *Client) post(ctx context.Context, kind protocol.Kind, body []byte, owner, capability signer) ([]byte, error) {
+	return c.channel.exchange(ctx, kind, func(binding [32]byte) []byte {
+		protocol.Bind(body, binding)
+		const size = len(protocol.Signature{})
+		endpoint := protocol.Of(kind)
+		if endpoint.Owner {
+			at := len(body) - 2*size
+			copy(body[at:], owner.Sign(protocol.SignedBytes(protocol.LabelOwner, kind, body)))
+		}
+		if !endpoint.Unsigned {
+			copy(body[len(body)-size:], capability.Sign(protocol.SignedBytes(protocol.LabelCapability, kind, body)))
+		}
+		return body
+	})
+}
+
+// A pipe is the channel to the vault inside the app.
+type pipe struct {
+	http    *http.Client
+	binding [32]byte
+}
+
+func (p *pipe) exchange(ctx context.Context, kind protocol.Kind, sign func([32]byte) []byte) ([]byte, error) {
+	return send(ctx, p.http, baseURL+protocol.Of(kind).Path, sign(p.binding))
+}
+
+// send posts body once. A transport must never send it twice: each could be charged.
+func send(ctx context.Context, client *http.Client, url string, body []byte) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
-	// Never sent twice by the transport: each could be charged.
 	req.GetBody = nil
 	req.Header.Set("Content-Type", protocol.ContentType)
-	resp, err := c.http.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, transportError(err)
 	}
@@ -152,9 +179,10 @@ func parseReply[M any](kind protocol.Kind, body []byte) (*M, error) {
 	return m, nil
 }
 
-// header returns the header of a request about slot.
+// header returns the header of a request about slot. The binding is the channel's, and is
+// put in when the request is sent.
 func header(kind protocol.Kind, slot Slot) protocol.Header {
-	return protocol.NewHeader(kind, slot.Record, slot.Generation, protocol.EmbeddedBinding(slot.VaultID))
+	return protocol.NewHeader(kind, slot.Record, slot.Generation, [32]byte{})
 }
 
 // until turns what a vault says about waiting into a time of this computer's clock: the

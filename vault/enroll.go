@@ -128,7 +128,7 @@ func (c *Client) register(ctx context.Context, slot Slot, root crypto.RootKey, p
 	}
 	keys := root.Derive()
 	defer keys.Wipe()
-	response, err := c.begin(ctx, slot, keys.Owner(), [protocol.PointSize]byte(request))
+	response, err := c.begin(ctx, slot, keys, [protocol.PointSize]byte(request))
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
@@ -145,11 +145,11 @@ func (c *Client) register(ctx context.Context, slot Slot, root crypto.RootKey, p
 }
 
 // begin returns the registration response of OPAQUE.
-func (c *Client) begin(ctx context.Context, slot Slot, owner crypto.OwnerKey, request [protocol.PointSize]byte) ([]byte, error) {
-	kind, capability := protocol.KindBegin, slot.capability()
+func (c *Client) begin(ctx context.Context, slot Slot, keys *crypto.Keys, request [protocol.PointSize]byte) ([]byte, error) {
+	kind, owner, capability := protocol.KindBegin, keys.Owner(), slot.capability()
 	reply, err := c.post(ctx, kind, protocol.Encode(&protocol.Begin{
 		Header: header(kind, slot), OwnerKey: owner.Public(), CapabilityKey: capability.Public(),
-		Cost: slot.cost(), Request: request,
+		Guard: keys.Guard().Public(), Cost: slot.cost(), Request: request,
 	}), owner, capability)
 	if err != nil {
 		return nil, err

@@ -83,15 +83,44 @@ func (c *Client) opaqueClient(slot Slot) (*opaque.Client, error) {
 	})
 }
 
-func (c *Client) attempt(ctx context.Context, slot Slot, ke1 [protocol.KE1Size]byte, owner signer) (*protocol.AttemptReply, error) {
+// maxSerials bounds how often a try is asked for again because another one was faster.
+const maxSerials = 20
+
+// attempt asks for one try. It names the try by its number, so that who records the request
+// cannot spend another one with it; when another try was faster, none was spent, and the
+// next number is asked for.
+func (c *Client) attempt(ctx context.Context, slot Slot, ke1 [protocol.KE1Size]byte, owner signer) (answer *protocol.AttemptReply, err error) {
+	for range maxSerials {
+		status, statusErr := c.status(ctx, slot)
+		if statusErr != nil {
+			return nil, notSpent(statusErr)
+		}
+		answer, err = c.attemptNumber(ctx, slot, status.Serial+1, ke1, owner)
+		if !errors.Is(err, protocol.ErrSerial) {
+			break
+		}
+	}
+	return answer, err
+}
+
+// notSpent tells a question whose answer did not come from a try whose answer did not
+// come: asking for the status costs nothing.
+func notSpent(err error) error {
+	if errors.Is(err, ErrUnknownOutcome) {
+		return fmt.Errorf("ask for the number of the try: %w: %v", ErrOffline, err)
+	}
+	return err
+}
+
+func (c *Client) attemptNumber(ctx context.Context, slot Slot, serial uint64, ke1 [protocol.KE1Size]byte, owner signer) (*protocol.AttemptReply, error) {
 	kind := protocol.KindAttempt
 	var body []byte
 	device := sealDevice(slot.CloudShare, c.device)
 	if owner == nil {
-		body = protocol.Encode(&protocol.Attempt{Header: header(kind, slot), KE1: ke1, Device: device})
+		body = protocol.Encode(&protocol.Attempt{Header: header(kind, slot), Serial: serial, KE1: ke1, Device: device})
 	} else {
 		kind = protocol.KindExpose
-		body = protocol.Encode(&protocol.Expose{Header: header(kind, slot), KE1: ke1, Device: device})
+		body = protocol.Encode(&protocol.Expose{Header: header(kind, slot), Serial: serial, KE1: ke1, Device: device})
 	}
 	reply, err := c.post(ctx, kind, body, owner, slot.capability())
 	if err != nil {
@@ -190,6 +219,7 @@ func (c *Client) status(ctx context.Context, slot Slot) (Status, error) {
 	status := Status{
 		State: s.State, Left: int(s.Left), Tries: int(s.Tries), Until: until(millis(s.WaitMillis)),
 		Generation: s.Generation, Pending: s.Pending, Committed: s.Committed == 1, Sequence: s.Sequence,
+		Serial: s.Serial, Anchor: s.Anchor,
 	}
 	if s.LastTry != 0 {
 		status.LastTry = time.UnixMilli(s.LastTry)

@@ -110,6 +110,8 @@ type Status struct {
 	Pending    uint64    // the pending one; 0: none
 	Committed  bool      // the pending one is complete and waits to be exposed
 	Sequence   uint64    // of the owner's acts
+	Serial     uint64    // tries ever charged; it never falls
+	Anchor     uint64    // version of the anchor; 0: none
 }
 
 // An Event is one line of a record's log, oldest first.

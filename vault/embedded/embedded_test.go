@@ -206,13 +206,13 @@ func TestNothingOfADestroyedRecordCanBeOpened(t *testing.T) {
 }
 
 // secretful reports whether a record's bytes (docs/vault-protocol.md, "What a vault keeps")
-// hold any secret: of the active or of the pending generation, from the OPRF key to the
-// wrapped root key.
+// hold any secret: of the active or of the pending generation, or an OPRF key.
 func secretful(body []byte) bool {
-	const head, public, secret = 111, 8 + 32 + 9, 32 + 129 + 32 + 112
+	const head, public, secret, anchored = 152, 8 + 32 + 9, 129 + 32 + 112, 8
 	active := body[head+public:]
 	pending := active[secret+public:]
-	return !allZero(active[:secret]) || !allZero(pending[:secret])
+	lengths := pending[secret+anchored:]
+	return !allZero(active[:secret]) || !allZero(pending[:secret]) || !allZero(lengths[:4])
 }
 
 func TestOneProcessAtATime(t *testing.T) {

@@ -78,6 +78,7 @@ func TestRequestsAreThoseOfTheDocument(t *testing.T) {
 func TestLabelsAreThoseOfTheDocument(t *testing.T) {
 	labels := []string{
 		LabelCapability, LabelOwner, LabelReceipt, LabelContext, LabelRelease, LabelDevice, LabelEmbedded,
+		LabelChannel, LabelBinding, LabelReply,
 		"coffer-vault/1/record-key", "coffer-vault/1/record-body",
 	}
 	for i, a := range labels {

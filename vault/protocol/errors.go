@@ -40,6 +40,27 @@ var (
 	ErrMalformed = errors.New("vault: malformed message")
 	// ErrTooLarge says that a body is over [MaxBody]. No try was spent.
 	ErrTooLarge = errors.New("vault: message too large")
+	// ErrSerial says that another try was charged since the asker looked. No try was spent:
+	// ask for the status, and again.
+	ErrSerial = errors.New("vault: another try was faster")
+	// ErrUnarmed says that the vault's hardware answers no try until the owner has armed
+	// it. No try was spent.
+	ErrUnarmed = errors.New("vault: the owner must arm the hardware first")
+	// ErrNotAdmitted says that this vault makes a record only for who was invited, or has
+	// signed in, and the ticket is not of such a one.
+	ErrNotAdmitted = errors.New("vault: not everybody may register here")
+	// ErrInvitation says that an invitation was used, has expired or never was one.
+	ErrInvitation = errors.New("vault: the invitation is not good any more")
+	// ErrSignIn says that the identity provider's token is not good.
+	ErrSignIn = errors.New("vault: the sign-in is not good")
+	// ErrQuota says that this account has as many records as it may.
+	ErrQuota = errors.New("vault: this account has no room for another record")
+	// ErrBusy says that too many requests came from this address or for this record. No
+	// try was spent.
+	ErrBusy = errors.New("vault: too many requests")
+	// ErrOtherKey says that the vault has another key for envelopes by now: its bundle has
+	// changed. No try was spent.
+	ErrOtherKey = errors.New("vault: the envelope is for another key")
 	// ErrUnknownOutcome says that nobody knows whether it was done. A try may be spent.
 	ErrUnknownOutcome = errors.New("vault: the outcome is unknown")
 	// ErrInternal says that the vault failed. Nothing was done.
@@ -66,6 +87,14 @@ var errorTable = []struct {
 	{ErrIdentity, "other-vault", http.StatusMisdirectedRequest},
 	{ErrMalformed, "malformed", http.StatusBadRequest},
 	{ErrTooLarge, "too-large", http.StatusRequestEntityTooLarge},
+	{ErrSerial, "serial", http.StatusConflict},
+	{ErrUnarmed, "unarmed", http.StatusConflict},
+	{ErrNotAdmitted, "not-admitted", http.StatusForbidden},
+	{ErrInvitation, "invitation", http.StatusGone},
+	{ErrSignIn, "sign-in", http.StatusUnauthorized},
+	{ErrQuota, "quota", http.StatusForbidden},
+	{ErrBusy, "busy", http.StatusTooManyRequests},
+	{ErrOtherKey, "other-key", http.StatusMisdirectedRequest},
 	{ErrUnknownOutcome, "unknown-outcome", http.StatusServiceUnavailable},
 	{ErrInternal, "internal", http.StatusInternalServerError},
 }
@@ -108,9 +137,9 @@ type errorBody struct {
 // maxErrorBody bounds what a client reads of an error, in bytes.
 const maxErrorBody = 1 << 10
 
-// WriteError sends the code of err, and tries left and wait when err is a [Refusal]. The
-// text of err stays in the server's log.
-func WriteError(w http.ResponseWriter, err error) {
+// encodeError returns the status and the body of err: its code, and tries left and wait
+// when err is a [Refusal]. The text of err stays in the server's log.
+func encodeError(err error) (status int, body []byte) {
 	row := errorTable[len(errorTable)-1]
 	for _, r := range errorTable {
 		if errors.Is(err, r.err) {
@@ -118,34 +147,63 @@ func WriteError(w http.ResponseWriter, err error) {
 			break
 		}
 	}
-	body := errorBody{Code: row.code}
+	out := errorBody{Code: row.code}
 	var refusal *Refusal
-	if errors.As(err, &refusal) && refusal.Left >= 0 {
-		body.Left = &refusal.Left
-		body.Wait = refusal.Wait.Milliseconds()
+	if errors.As(err, &refusal) {
+		out.Wait = refusal.Wait.Milliseconds()
+		if refusal.Left >= 0 {
+			out.Left = &refusal.Left
+		}
 	}
+	body, err = json.Marshal(out)
+	if err != nil {
+		panic("protocol: internal error: " + err.Error())
+	}
+	return row.status, body
+}
+
+// decodeError turns the body of an error back into the [Refusal] it came from. status 0
+// stands for any: inside of an envelope there is none.
+func decodeError(raw []byte, status int) error {
+	var body errorBody
+	if len(raw) <= maxErrorBody && json.Unmarshal(raw, &body) == nil {
+		for _, row := range errorTable {
+			if row.code == body.Code && (row.status == status || status == 0) {
+				return newRefusal(row.err, body)
+			}
+		}
+	}
+	return fmt.Errorf("read error: HTTP status %d: %w", status, ErrUnknownOutcome)
+}
+
+// WriteError sends the code of err, and tries left and wait when err is a [Refusal].
+func WriteError(w http.ResponseWriter, err error) {
+	status, body := encodeError(err)
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(row.status)
-	_ = json.NewEncoder(w).Encode(body) // the client is gone when this fails: nobody to tell
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n')) // the client is gone when this fails: nobody to tell
 }
 
 // ReadError turns a failed response back into the [Refusal] it came from. A response
 // that is not of the protocol (a proxy's, a captive portal's, a vault of the future) is
 // [ErrUnknownOutcome]: who knows what stands behind it and what it has done.
 func ReadError(resp *http.Response) error {
-	var body errorBody
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
-	if err == nil {
-		err = json.Unmarshal(raw, &body)
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody+1))
+	if err != nil {
+		return fmt.Errorf("read error: HTTP status %d: %w", resp.StatusCode, ErrUnknownOutcome)
 	}
-	if err == nil {
-		for _, row := range errorTable {
-			if row.code == body.Code && row.status == resp.StatusCode {
-				return newRefusal(row.err, body)
-			}
+	return decodeError(raw, resp.StatusCode)
+}
+
+// Outside reports whether err may come outside of an envelope, where everybody on the way
+// can write it: it says nothing of a record, and nothing was done.
+func Outside(err error) bool {
+	for _, e := range []error{ErrBusy, ErrOtherKey, ErrMalformed, ErrTooLarge} {
+		if errors.Is(err, e) {
+			return true
 		}
 	}
-	return fmt.Errorf("read error: HTTP status %d: %w", resp.StatusCode, ErrUnknownOutcome)
+	return false
 }
 
 func newRefusal(err error, body errorBody) *Refusal {

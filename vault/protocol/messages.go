@@ -12,8 +12,8 @@ const Version = 1
 
 // Limits.
 const (
-	MaxBody     = 8 << 10 // of a request or a reply, in bytes
-	MaxTries    = 100     // a vault may allow no more
+	MaxBody     = 16 << 10 // of a request or a reply, in bytes
+	MaxTries    = 100      // a vault may allow no more
 	MaxWait     = 31 * 24 * time.Hour
 	MaxEvents   = 48               // of a record's log: older ones are dropped
 	AttemptLife = 60 * time.Second // from the answer to the last moment of its finish
@@ -34,6 +34,16 @@ const (
 	DeviceSize   = 128 // the name of a device, padded to 48 bytes, in such a box
 	ReleaseSize  = 32 + WrappedSize
 	ReleasedSize = ReleaseSize + 80 // the release in such a box
+	TicketSize   = 32               // what lets a new record in
+	GuardSize    = 33               // the owner's P-256 key for hardware that counts
+)
+
+// Bounds of what has no fixed size, in bytes.
+const (
+	MaxAdmission = 6 << 10 // an invitation, or an ID token of OpenID Connect
+	MaxAnchor    = 4 << 10
+	MaxEvidence  = 4 << 10
+	MaxChallenge = 1 << 10
 )
 
 // A Kind says what a message is.
@@ -52,34 +62,65 @@ const (
 	KindUnfreeze
 	KindDestroy
 	KindLog
+	KindAdmit
+	KindEvidence
+	KindChallenge
+	KindArm
+	KindPutAnchor
+	KindAnchor
 )
+
+// KindSealed is the envelope around all of them on a network; its reply has the top bit set.
+const KindSealed Kind = 0x40
 
 const replyBit Kind = 0x80
 
 // Endpoint is one row of the table of requests.
 type Endpoint struct {
-	Kind  Kind
-	Path  string
-	Owner bool // wants the owner's signature beside the capability's
+	Kind     Kind
+	Path     string
+	Owner    bool // wants the owner's signature beside the capability's
+	Unsigned bool // from somebody who has no record yet
+}
+
+// Signatures returns how many signatures end the request.
+func (e Endpoint) Signatures() int {
+	switch {
+	case e.Unsigned:
+		return 0
+	case e.Owner:
+		return 2
+	}
+	return 1
 }
 
 // endpoints is the table of all signed requests (docs/vault-protocol.md, "Requests").
 var endpoints = []Endpoint{
-	{KindBegin, "/v1/records/begin", true},
-	{KindCommit, "/v1/records/commit", true},
-	{KindAttempt, "/v1/attempts", false},
-	{KindExpose, "/v1/attempts/expose", true},
-	{KindFinish, "/v1/attempts/finish", false},
-	{KindStatus, "/v1/records/status", false},
-	{KindReset, "/v1/records/reset", true},
-	{KindFreeze, "/v1/records/freeze", true},
-	{KindUnfreeze, "/v1/records/unfreeze", true},
-	{KindDestroy, "/v1/records/destroy", true},
-	{KindLog, "/v1/records/log", true},
+	{Kind: KindBegin, Path: "/v1/records/begin", Owner: true},
+	{Kind: KindCommit, Path: "/v1/records/commit", Owner: true},
+	{Kind: KindAttempt, Path: "/v1/attempts"},
+	{Kind: KindExpose, Path: "/v1/attempts/expose", Owner: true},
+	{Kind: KindFinish, Path: "/v1/attempts/finish"},
+	{Kind: KindStatus, Path: "/v1/records/status"},
+	{Kind: KindReset, Path: "/v1/records/reset", Owner: true},
+	{Kind: KindFreeze, Path: "/v1/records/freeze", Owner: true},
+	{Kind: KindUnfreeze, Path: "/v1/records/unfreeze", Owner: true},
+	{Kind: KindDestroy, Path: "/v1/records/destroy", Owner: true},
+	{Kind: KindLog, Path: "/v1/records/log", Owner: true},
+	{Kind: KindAdmit, Path: "/v1/admissions", Unsigned: true},
+	{Kind: KindEvidence, Path: "/v1/records/evidence"},
+	{Kind: KindChallenge, Path: "/v1/records/challenge", Owner: true},
+	{Kind: KindArm, Path: "/v1/records/arm", Owner: true},
+	{Kind: KindPutAnchor, Path: "/v1/records/anchor/put", Owner: true},
+	{Kind: KindAnchor, Path: "/v1/records/anchor", Owner: true},
 }
 
-// InfoPath answers GET with an [Info] in JSON; nothing is signed.
-const InfoPath = "/v1/info"
+// The paths that carry no signed request.
+const (
+	InfoPath   = "/v1/info"   // GET: an [Info] in JSON, of a vault inside the app
+	BundlePath = "/v1/bundle" // GET: the signed bundle of a vault on a network
+	SealedPath = "/v1/sealed" // POST: a request in its envelope
+)
 
 // Endpoints returns the table of requests.
 func Endpoints() []Endpoint { return append([]Endpoint(nil), endpoints...) }
@@ -139,12 +180,15 @@ func (c Cost) Check() error {
 type Signature [64]byte
 
 // The requests. Signatures come last, the owner's before the capability's; both are over
-// [SignedBytes]. Every field has a fixed size, so there is one encoding of a message.
+// [SignedBytes]. Every field has a fixed size, so there is one encoding of a message; what
+// has not follows the fixed part with its length ([EncodeVariable]).
 type (
 	// Begin asks for the OPRF evaluation of a new generation's password.
 	Begin struct {
 		Header
 		OwnerKey, CapabilityKey [32]byte
+		Guard                   [GuardSize]byte  // P-256: who may have hardware count from zero
+		Ticket                  [TicketSize]byte // of a new record, where not everybody may register; else zeros
 		Cost                    Cost
 		Request                 [PointSize]byte // RegistrationRequest (RFC 9807, 5.1)
 		Owner, Capability       Signature
@@ -157,9 +201,11 @@ type (
 		Wrapped           [WrappedSize]byte
 		Owner, Capability Signature
 	}
-	// Attempt asks whether a password is right. It is charged.
+	// Attempt asks whether a password is right. It is charged. Serial is one more than the
+	// record's, so that who recorded an attempt cannot spend another try with it.
 	Attempt struct {
 		Header
+		Serial     uint64
 		KE1        [KE1Size]byte
 		Device     [DeviceSize]byte
 		Capability Signature
@@ -167,6 +213,7 @@ type (
 	// Expose is the attempt of the owner at a pending generation: no wait holds it up.
 	Expose struct {
 		Header
+		Serial            uint64
 		KE1               [KE1Size]byte
 		Device            [DeviceSize]byte
 		Owner, Capability Signature
@@ -184,12 +231,37 @@ type (
 		Nonce      [16]byte
 		Capability Signature
 	}
-	// Act is reset, freeze, unfreeze, destroy or log, by its kind. Sequence is one more
-	// than the record's, so that no act can be played back; log leaves it 0.
+	// Act is reset, freeze, unfreeze, destroy, log, challenge or anchor, by its kind. For
+	// the first four Sequence is one more than the record's, so that no act can be played
+	// back; the others leave it 0.
 	Act struct {
 		Header
 		Sequence          uint64
 		Owner, Capability Signature
+	}
+	// Evidence asks for the proof, by the vault's hardware, that it counts.
+	Evidence struct {
+		Header
+		Nonce      [32]byte
+		Capability Signature
+	}
+	// Arm has the hardware count from zero: Signed is made by the guard's key over what
+	// the challenge says.
+	Arm struct {
+		Header
+		Session           [16]byte
+		Signed            [64]byte // ECDSA, P-256, SHA-256: r, s
+		Owner, Capability Signature
+	}
+	// Admit is followed by an invitation, or an ID token. Its generation is 0.
+	Admit struct {
+		Header
+	}
+	// PutAnchor is followed by the anchor, sealed by the client. Version is one more than
+	// the record's.
+	PutAnchor struct {
+		Header
+		Version uint64
 	}
 )
 
@@ -226,12 +298,33 @@ type (
 		Pending    uint64 // the pending one; 0: none
 		Committed  byte   // 1 when the pending one is committed
 		Sequence   uint64
-		LastTry    int64 // when a try was last charged, unix milliseconds; 0: never
+		LastTry    int64  // when a try was last charged, unix milliseconds; 0: never
+		Serial     uint64 // tries ever charged; it never falls
+		Anchor     uint64 // version of the anchor; 0: none
 	}
 	DestroyReply struct {
 		Prefix
 		At      int64 // unix milliseconds
 		Receipt Signature
+	}
+	AdmitReply struct {
+		Prefix
+		Ticket [TicketSize]byte
+	}
+	// EvidenceReply is followed by the evidence: of package attest; empty when the vault's
+	// hardware does not count.
+	EvidenceReply struct {
+		Prefix
+	}
+	// ChallengeReply is followed by the challenge: of package attest.
+	ChallengeReply struct {
+		Prefix
+		Session [16]byte
+	}
+	// AnchorReply is followed by the anchor, sealed by a client; empty when there is none.
+	AnchorReply struct {
+		Prefix
+		Version uint64
 	}
 )
 
@@ -296,6 +389,13 @@ func NewHeader(kind Kind, record [16]byte, generation uint64, binding [32]byte) 
 	return Header{NewPrefix(kind), record, generation, binding}
 }
 
+// Bind puts the binding of the channel into an encoded request, in place, before it is
+// signed.
+func Bind(body []byte, binding [32]byte) {
+	const at = 4 + 16 + 8 // prefix, record, generation
+	copy(body[at:at+len(binding)], binding[:])
+}
+
 // NewPrefix returns the prefix of a message.
 func NewPrefix(kind Kind) Prefix { return Prefix{[2]byte{'C', 'V'}, Version, kind} }
 
@@ -324,6 +424,46 @@ func Parse[M any](want Prefix, body []byte) (*M, error) {
 		return nil, fmt.Errorf("parse message: %w: %w", ErrMalformed, err)
 	}
 	return m, nil
+}
+
+// EncodeVariable returns the one encoding of a message that ends in something of no fixed
+// size: head, the length in two bytes, variable, and room for the signatures.
+func EncodeVariable[M any](head *M, variable []byte, signatures int) []byte {
+	b := binary.BigEndian.AppendUint16(Encode(head), uint16(len(variable)))
+	b = append(b, variable...)
+	return append(b, make([]byte, signatures*len(Signature{}))...)
+}
+
+// ParseVariable reads what EncodeVariable wrote; variable has at most limit bytes and
+// shares body. [ErrMalformed].
+func ParseVariable[M any](want Prefix, body []byte, limit, signatures int) (head *M, variable []byte, err error) {
+	size := binary.Size(new(M))
+	if len(body) < size+2 {
+		return nil, nil, fmt.Errorf("parse message: %d bytes: %w", len(body), ErrMalformed)
+	}
+	n := int(binary.BigEndian.Uint16(body[size:]))
+	if n > limit || len(body) != size+2+n+signatures*len(Signature{}) {
+		return nil, nil, fmt.Errorf("parse message: %d bytes, of them %d variable: %w", len(body), n, ErrMalformed)
+	}
+	head, err = Parse[M](want, body[:size])
+	return head, body[size+2 : size+2+n], err
+}
+
+// HeaderOf reads the header that every request begins with, of whatever kind.
+// [ErrMalformed].
+func HeaderOf(body []byte) (Header, error) {
+	var h Header
+	if _, err := binary.Decode(body, binary.BigEndian, &h); err != nil {
+		return Header{}, fmt.Errorf("parse header: %d bytes: %w", len(body), ErrMalformed)
+	}
+	known := false
+	for _, e := range endpoints {
+		known = known || e.Kind == h.Kind
+	}
+	if !known || h.Prefix != NewPrefix(h.Kind) {
+		return Header{}, fmt.Errorf("parse header: another kind or version: %w", ErrMalformed)
+	}
+	return h, nil
 }
 
 // EncodeLog returns the reply to a log request.
@@ -367,17 +507,16 @@ const (
 	LabelRelease    = "coffer-vault/1/release"
 	LabelDevice     = "coffer-vault/1/device"
 	LabelEmbedded   = "coffer-vault/1/embedded"
+	LabelChannel    = "coffer-vault/1/channel"
+	LabelBinding    = "coffer-vault/1/binding"
+	LabelReply      = "coffer-vault/1/reply"
 )
 
 // SignedBytes returns what a request's signatures are made over: the label, a zero byte,
 // and the message without its signatures. The message names its kind, the record, the
 // generation and the channel, so a signature is good for nothing else.
 func SignedBytes(label string, kind Kind, body []byte) []byte {
-	signatures := 1
-	if Of(kind).Owner {
-		signatures = 2
-	}
-	cut := max(0, len(body)-signatures*len(Signature{}))
+	cut := max(0, len(body)-Of(kind).Signatures()*len(Signature{}))
 	b := append([]byte(label), 0)
 	return append(b, body[:cut]...)
 }
@@ -414,7 +553,7 @@ func Context(vault, record [16]byte, generation uint64, cost Cost) []byte {
 }
 
 // EmbeddedBinding is the binding of the channel to an embedded vault, which cannot be
-// recorded or diverted. Over a network it is the TLS exporter's value instead.
+// recorded or diverted. Over a network it is what HPKE exports for this request instead.
 func EmbeddedBinding(vault [16]byte) [32]byte {
 	return sha256.Sum256(append([]byte(LabelEmbedded+"\x00"), vault[:]...))
 }

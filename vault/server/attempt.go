@@ -19,6 +19,7 @@ type tally struct {
 	Pending   uint64 // the one on its way in; 0: none
 	Committed bool   // Pending is complete
 	Sequence  uint64 // of the owner's last act
+	Serial    uint64 // tries ever charged; it never falls
 	Open      []open // answered and not finished, oldest first
 }
 
@@ -37,6 +38,9 @@ type ask struct {
 	Generation uint64
 	Attempt    [16]byte // askAttempt, askExpose: its new name; askRight, askWrong: which
 	Sequence   uint64   // owner's acts
+	Serial     uint64   // askAttempt, askExpose: the number of this try
+	Counted    bool     // askAttempt, askExpose: the sealer's hardware counts as well,
+	Hardware   int      // ... and has so many evaluations left
 }
 
 // maxOpen bounds the open attempts of a record.
@@ -143,16 +147,23 @@ func charge(t tally, q ask, waits []time.Duration, now int64) (tally, error) {
 		return t, protocol.ErrFrozen
 	case t.State == protocol.StateLastCall:
 		return t, protocol.ErrLastTry
+	case q.Serial != t.Serial+1: // recorded and played again, or somebody was faster
+		return t, protocol.ErrSerial
+	case q.Counted && q.Hardware <= 0:
+		return t, protocol.ErrUnarmed
 	case !exposing && waitOf(t, waits, now) > 0: // the owner holds the root key: he has nothing to guess
 		return t, protocol.ErrWait
 	}
 	t.Count++
+	t.Serial++
 	t.Charged = now
 	if len(t.Open) == maxOpen { // only who knows the password gets here; the oldest stays charged
 		t.Open = t.Open[1:]
 	}
 	t.Open = append(t.Open, open{ID: q.Attempt, Generation: q.Generation, Deadline: now + protocol.AttemptLife.Milliseconds()})
-	if t.Count >= t.Limit {
+	// Hardware that has one evaluation left makes this the last try: after it nobody but
+	// the owner could ever have another answer.
+	if t.Count >= t.Limit || q.Counted && q.Hardware == 1 {
 		t.State = protocol.StateLastCall
 	}
 	return t, nil

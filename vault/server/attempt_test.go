@@ -25,6 +25,7 @@ type model struct {
 	dead      bool
 	seq       uint64
 	charged   int64
+	ever      uint64 // tries charged in the whole life
 }
 
 type try struct {
@@ -118,10 +119,14 @@ func (m *model) ask(q ask, waits []time.Duration, now int64) bool {
 	if q.Generation == 0 || q.Generation != m.active && !atPending || m.frozen || m.answered >= m.limit {
 		return false
 	}
+	if q.Serial != m.ever+1 {
+		return false // played again, or another was faster
+	}
 	if q.What == askExpose && !atPending || q.What == askAttempt && m.wait(waits, now) > 0 {
 		return false
 	}
 	m.answered++
+	m.ever++
 	m.charged, m.lastAsked = now, q.Attempt
 	m.open[q.Attempt] = try{q.Generation, now + 60_000}
 	return true
@@ -261,9 +266,10 @@ func shortAsks(m *model, fresh byte) []ask {
 	asks := []ask{{What: askStatus}}
 	for _, g := range []uint64{1, 2} {
 		asks = append(asks, ask{What: askBegin, Generation: g}, ask{What: askCommit, Generation: g},
-			ask{What: askAttempt, Generation: g, Attempt: [16]byte{fresh}},
-			ask{What: askExpose, Generation: g, Attempt: [16]byte{fresh}})
+			ask{What: askAttempt, Generation: g, Attempt: [16]byte{fresh}, Serial: m.ever + 1},
+			ask{What: askExpose, Generation: g, Attempt: [16]byte{fresh}, Serial: m.ever + 1})
 	}
+	asks = append(asks, ask{What: askAttempt, Generation: 1, Attempt: [16]byte{fresh}, Serial: m.ever})
 	for id, o := range m.open {
 		asks = append(asks, ask{What: askRight, Generation: o.generation, Attempt: id},
 			ask{What: askWrong, Generation: o.generation, Attempt: id})
@@ -313,6 +319,7 @@ func randomAsk(rng *rand.Rand, m *model, fresh uint16) ask {
 	q := ask{What: what(rng.IntN(int(askKinds))), Generation: max(m.active, m.pending) + uint64(rng.IntN(3)) - min(1, m.active)}
 	q.Attempt = [16]byte{byte(fresh), byte(fresh >> 8), 1}
 	q.Sequence = m.seq + uint64(rng.IntN(2))
+	q.Serial = m.ever + uint64(min(1, rng.IntN(8))) // at times one that was used
 	if q.What == askDestroy && rng.IntN(20) > 0 {
 		q.What = askAttempt
 	}
@@ -334,11 +341,11 @@ func randomAsk(rng *rand.Rand, m *model, fresh uint16) ask {
 func TestAClockPutRightLengthensNoWait(t *testing.T) {
 	ahead := testNow + (10 * 365 * 24 * time.Hour).Milliseconds()
 	s := tally{State: protocol.StateActive, Limit: 10, Count: 4, Charged: ahead, Current: 1}
-	s, v := decide(s, ask{What: askAttempt, Generation: 1}, testWaits, testNow)
+	s, v := decide(s, ask{What: askAttempt, Generation: 1, Serial: 1}, testWaits, testNow)
 	if !errors.Is(v.Err, protocol.ErrWait) || v.Wait != time.Minute {
 		t.Fatalf("verdict %+v, want a wait of a minute", v)
 	}
-	if _, v = decide(s, ask{What: askAttempt, Generation: 1}, testWaits, testNow+60_000); v.Err != nil {
+	if _, v = decide(s, ask{What: askAttempt, Generation: 1, Serial: 1}, testWaits, testNow+60_000); v.Err != nil {
 		t.Fatalf("after the wait: %v", v.Err)
 	}
 	last := tally{
@@ -355,7 +362,7 @@ func TestOpenAttemptsAreBounded(t *testing.T) {
 	s := tally{State: protocol.StateActive, Limit: 100, Current: 1}
 	for i := range 300 {
 		var v verdict
-		q := ask{What: askAttempt, Generation: 1, Attempt: [16]byte{byte(i), byte(i >> 8), 1}}
+		q := ask{What: askAttempt, Generation: 1, Attempt: [16]byte{byte(i), byte(i >> 8), 1}, Serial: uint64(i) + 1}
 		if s, v = decide(s, q, nil, testNow); v.Err != nil {
 			t.Fatal(v.Err)
 		}
@@ -363,5 +370,22 @@ func TestOpenAttemptsAreBounded(t *testing.T) {
 	}
 	if len(s.Open) != maxOpen {
 		t.Fatalf("%d open attempts", len(s.Open))
+	}
+}
+
+func TestHardwareThatCountsMakesTheLastTry(t *testing.T) {
+	s := tally{State: protocol.StateActive, Limit: 10, Current: 1}
+	q := ask{What: askAttempt, Generation: 1, Serial: 1, Counted: true, Hardware: 0}
+	if _, v := decide(s, q, nil, testNow); !errors.Is(v.Err, protocol.ErrUnarmed) {
+		t.Fatalf("with unarmed hardware: %v", v.Err)
+	}
+	q.Hardware = 1
+	next, v := decide(s, q, nil, testNow)
+	if v.Err != nil || next.State != protocol.StateLastCall {
+		t.Fatalf("with one evaluation left: %v, %v", next.State, v.Err)
+	}
+	q.Hardware = 2
+	if next, _ = decide(s, q, nil, testNow); next.State != protocol.StateActive {
+		t.Fatalf("with two evaluations left: %v", next.State)
 	}
 }

@@ -44,9 +44,11 @@ const testNow = int64(1_800_000_000_000)
 
 var testWaits = DefaultWaits()
 
+const sampleSerial = 20
+
 // sample returns a tally in a state: active generation 2 (none for PENDING), pending 3.
 func sample(state protocol.State) tally {
-	t := tally{State: state, Limit: 10, Count: 1, Charged: testNow - 1000, Current: 2, Pending: 3, Sequence: 7}
+	t := tally{State: state, Limit: 10, Count: 1, Charged: testNow - 1000, Current: 2, Pending: 3, Sequence: 7, Serial: sampleSerial}
 	t.Open = []open{{ID: [16]byte{1}, Generation: 2, Deadline: testNow + 1000}}
 	switch state {
 	case protocol.StateNone:
@@ -86,9 +88,12 @@ var conditions = map[string]func(t *tally, q *ask){
 		}
 		q.Sequence = t.Sequence + 1
 	},
-	"next sequence": func(t *tally, q *ask) { q.Sequence = t.Sequence + 1 },
-	"old sequence":  func(t *tally, q *ask) { q.Sequence = t.Sequence },
-	"never exposed": func(t *tally, q *ask) { t.Current, q.Sequence = 0, t.Sequence+1 },
+	"next sequence":   func(t *tally, q *ask) { q.Sequence = t.Sequence + 1 },
+	"old sequence":    func(t *tally, q *ask) { q.Sequence = t.Sequence },
+	"used number":     func(_ *tally, q *ask) { q.Serial = sampleSerial },
+	"unarmed":         func(_ *tally, q *ask) { q.Counted = true },
+	"hardware's last": func(_ *tally, q *ask) { q.Counted, q.Hardware = true, 1 },
+	"never exposed":   func(t *tally, q *ask) { t.Current, q.Sequence = 0, t.Sequence+1 },
 }
 
 var asks = map[string]what{
@@ -100,7 +105,7 @@ var asks = map[string]what{
 var codes = map[string]error{
 	"ok": nil, "wait": protocol.ErrWait, "last-try": protocol.ErrLastTry, "destroyed": protocol.ErrDestroyed,
 	"frozen": protocol.ErrFrozen, "attempt-over": protocol.ErrAttemptOver, "stale": protocol.ErrStale,
-	"committed": protocol.ErrCommitted,
+	"committed": protocol.ErrCommitted, "serial": protocol.ErrSerial, "unarmed": protocol.ErrUnarmed,
 }
 
 func TestTransitionsAreThoseOfTheDocument(t *testing.T) {
@@ -118,7 +123,7 @@ func TestTransitionsAreThoseOfTheDocument(t *testing.T) {
 			continue
 		}
 		seen[row[0]+"/"+row[1]] = true
-		before, q := sample(state), ask{What: what, Attempt: [16]byte{77}}
+		before, q := sample(state), ask{What: what, Attempt: [16]byte{77}, Serial: sampleSerial + 1}
 		for _, when := range strings.Split(row[2], ", ") {
 			apply, ok := conditions[when]
 			if !ok {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 
 	"coffer/crypto/opaque"
 	"coffer/vault/protocol"
+	"coffer/vault/server/seal"
 )
 
 const loginSize = opaque.LoginSize
@@ -18,11 +20,14 @@ type generation struct {
 	Number       uint64
 	Capability   [32]byte // Ed25519 public key
 	Cost         protocol.Cost
-	OPRFKey      [opaque.KeySize]byte // random, of this generation alone
 	Registration [protocol.RecordSize]byte
 	Release      [32]byte
 	Wrapped      [protocol.WrappedSize]byte
 }
+
+// An oprf is the sealer's reference to the OPRF key of a generation: random, of this
+// generation alone, and destroyed with it.
+type oprf = []byte
 
 // forget destroys what could answer a try or open anything.
 func (g *generation) forget() {
@@ -32,12 +37,17 @@ func (g *generation) forget() {
 // A record is what a vault keeps for the password way into one backup.
 type record struct {
 	id          [16]byte
-	owner       [32]byte // Ed25519 public key, fixed for life
-	lastAct     [32]byte // SHA-256 of the owner's last act, to know a repetition
-	destroyedAt int64    // unix milliseconds
+	owner       [32]byte                 // Ed25519 public key, fixed for life
+	guard       [protocol.GuardSize]byte // P-256 public key of the owner for hardware, fixed for life
+	lastAct     [32]byte                 // SHA-256 of the owner's last act, to know a repetition
+	destroyedAt int64                    // unix milliseconds
 	tally       tally
 	current     generation
 	pending     generation
+	currentKey  oprf
+	pendingKey  oprf
+	anchored    uint64 // version of the anchor; 0: none
+	anchor      []byte // sealed by the client
 	events      []protocol.Event
 }
 
@@ -54,6 +64,25 @@ func (r *record) generation(number uint64) *generation {
 	return nil
 }
 
+// keyOf returns the reference to the OPRF key of a generation of this record.
+func (r *record) keyOf(number uint64) oprf {
+	if number == r.current.Number {
+		return r.currentKey
+	}
+	return r.pendingKey
+}
+
+// keys returns the references that the record has now.
+func (r *record) keys() []oprf {
+	var keys []oprf
+	for _, k := range []oprf{r.currentKey, r.pendingKey} {
+		if len(k) > 0 {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
 // decide applies the rule and brings generations and log in line with its outcome.
 func (r *record) decide(q ask, waits []time.Duration, now int64) verdict {
 	before := r.tally
@@ -62,12 +91,14 @@ func (r *record) decide(q ask, waits []time.Duration, now int64) verdict {
 	switch {
 	case next.Current != before.Current:
 		r.current, r.pending = r.pending, generation{}
+		r.currentKey, r.pendingKey = r.pendingKey, nil
 	case next.Pending != before.Pending:
-		r.pending = generation{Number: next.Pending}
+		r.pending, r.pendingKey = generation{Number: next.Pending}, nil
 	}
 	if next.State == protocol.StateDestroyed && before.State != protocol.StateDestroyed {
 		r.current.forget()
 		r.pending.forget()
+		r.currentKey, r.pendingKey, r.anchor = nil, nil, nil
 		r.destroyedAt = now
 		r.note(protocol.Event{At: now, Kind: protocol.EventDestroyed, Generation: next.Current})
 	}
@@ -83,38 +114,49 @@ func (r *record) note(e protocol.Event) {
 }
 
 // recordFormat is the version of the bytes below.
-const recordFormat = 1
+const recordFormat = 2
 
-// recordHead is the part of a record's bytes that has a fixed size; open attempts and
-// events follow.
+// recordHead is the part of a record's bytes that has a fixed size. The references to the
+// OPRF keys, the anchor, the open attempts and the events follow.
 type recordHead struct {
 	Format       byte
 	State        protocol.State
 	Limit, Count uint16
 	Charged      int64
 	Sequence     uint64
+	Serial       uint64
 	Committed    byte
 	ID           [16]byte
 	Owner        [32]byte
+	Guard        [protocol.GuardSize]byte
 	LastAct      [32]byte
 	DestroyedAt  int64
 	Current      generation
 	Pending      generation
-	Open, Events uint16
+	Anchored     uint64
+	CurrentKey   uint16 // lengths, in bytes
+	PendingKey   uint16
+	Anchor       uint16
+	Open, Events uint16 // numbers
 }
 
 // encode returns the bytes of a record: integers big-endian, one encoding for each.
 func (r *record) encode() []byte {
 	h := recordHead{
 		Format: recordFormat, State: r.tally.State, Limit: uint16(r.tally.Limit), Count: uint16(r.tally.Count),
-		Charged: r.tally.Charged, Sequence: r.tally.Sequence, ID: r.id, Owner: r.owner, LastAct: r.lastAct,
-		DestroyedAt: r.destroyedAt, Current: r.current, Pending: r.pending,
+		Charged: r.tally.Charged, Sequence: r.tally.Sequence, Serial: r.tally.Serial,
+		ID: r.id, Owner: r.owner, Guard: r.guard, LastAct: r.lastAct,
+		DestroyedAt: r.destroyedAt, Current: r.current, Pending: r.pending, Anchored: r.anchored,
+		CurrentKey: uint16(len(r.currentKey)), PendingKey: uint16(len(r.pendingKey)), Anchor: uint16(len(r.anchor)),
 		Open: uint16(len(r.tally.Open)), Events: uint16(len(r.events)),
 	}
 	if r.tally.Committed {
 		h.Committed = 1
 	}
 	b := protocol.Encode(&h)
+	for _, part := range [][]byte{r.currentKey, r.pendingKey, r.anchor} {
+		b = append(b, part...)
+	}
 	for i := range r.tally.Open {
 		b = append(b, protocol.Encode(&r.tally.Open[i])...)
 	}
@@ -134,9 +176,19 @@ func decodeRecord(id [16]byte, b []byte) (*record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decode record: %w", errRecord)
 	}
+	if h.Open > maxOpen || h.Events > protocol.MaxEvents || h.CurrentKey > seal.MaxReference ||
+		h.PendingKey > seal.MaxReference || h.Anchor > protocol.MaxAnchor {
+		return nil, fmt.Errorf("decode record: too large: %w", errRecord)
+	}
+	var parts [3][]byte
+	for i, size := range []uint16{h.CurrentKey, h.PendingKey, h.Anchor} {
+		if len(b)-n < int(size) {
+			return nil, fmt.Errorf("decode record: %d bytes: %w", len(b), errRecord)
+		}
+		parts[i], n = bytes.Clone(b[n:n+int(size)]), n+int(size)
+	}
 	opens, events := make([]open, h.Open), make([]protocol.Event, h.Events)
-	size := n + binary.Size(opens) + binary.Size(events)
-	if len(b) != size || h.Open > maxOpen || h.Events > protocol.MaxEvents {
+	if len(b) != n+binary.Size(opens)+binary.Size(events) {
 		return nil, fmt.Errorf("decode record: %d bytes: %w", len(b), errRecord)
 	}
 	m, err := binary.Decode(b[n:], binary.BigEndian, opens)
@@ -147,6 +199,7 @@ func decodeRecord(id [16]byte, b []byte) (*record, error) {
 		return nil, fmt.Errorf("decode record: %w", errRecord)
 	}
 	r := h.record(opens, events)
+	r.currentKey, r.pendingKey, r.anchor = parts[0], parts[1], parts[2]
 	if r.id != id || !h.sane() {
 		return nil, fmt.Errorf("decode record: it contradicts itself: %w", errRecord)
 	}
@@ -155,12 +208,12 @@ func decodeRecord(id [16]byte, b []byte) (*record, error) {
 
 func (h *recordHead) record(opens []open, events []protocol.Event) *record {
 	return &record{
-		id: h.ID, owner: h.Owner, lastAct: h.LastAct, destroyedAt: h.DestroyedAt,
+		id: h.ID, owner: h.Owner, guard: h.Guard, anchored: h.Anchored, lastAct: h.LastAct, destroyedAt: h.DestroyedAt,
 		current: h.Current, pending: h.Pending, events: events,
 		tally: tally{
 			State: h.State, Limit: int(h.Limit), Count: int(h.Count), Charged: h.Charged,
 			Current: h.Current.Number, Pending: h.Pending.Number, Committed: h.Committed == 1,
-			Sequence: h.Sequence, Open: opens,
+			Sequence: h.Sequence, Serial: h.Serial, Open: opens,
 		},
 	}
 }

@@ -23,7 +23,8 @@ func sampleRecord() *record {
 			Open: []open{{ID: [16]byte{9}, Generation: 1, Deadline: 6}},
 		},
 		current: generation{Number: 1, Capability: [32]byte{4}}, pending: generation{Number: 2},
-		events: []protocol.Event{{At: 7, Kind: protocol.EventTry}},
+		currentKey: []byte("current key"), pendingKey: []byte("pending key"), anchored: 3, anchor: []byte("anchor"),
+		guard: [33]byte{2}, events: []protocol.Event{{At: 7, Kind: protocol.EventTry}},
 	}
 }
 
@@ -46,15 +47,15 @@ func TestRecordsHaveOneEncoding(t *testing.T) {
 	if _, err := decodeRecord([16]byte{2}, good); !errors.Is(err, errRecord) {
 		t.Fatalf("as another record: %v", err)
 	}
-	if n := binary.Size(recordHead{}); n != 111+2*(8+32+9+32+129+32+112)+4 {
+	if n := binary.Size(recordHead{}); n != 152+2*(8+32+9+129+32+112)+18 {
 		t.Fatalf("the head of a record has %d bytes, not those of the document", n)
 	}
 }
 
 func TestATombstoneHoldsNoSecret(t *testing.T) {
 	r := sampleRecord()
-	r.current.OPRFKey, r.current.Release, r.current.Wrapped = [32]byte{0xAA}, [32]byte{0xAA}, [112]byte{0xAA}
-	r.pending.OPRFKey, r.tally.Open[0].Login = [32]byte{0xAA}, [loginSize]byte{0xAA}
+	r.currentKey, r.current.Release, r.current.Wrapped = []byte{0xAA}, [32]byte{0xAA}, [112]byte{0xAA}
+	r.pendingKey, r.tally.Open[0].Login, r.anchor = []byte{0xAA}, [loginSize]byte{0xAA}, []byte{0xAA}
 	r.decide(ask{What: askDestroy, Sequence: 5}, nil, testNow)
 	if bytes.Contains(r.encode(), []byte{0xAA}) || r.destroyedAt != testNow || r.current.Capability != [32]byte{4} {
 		t.Fatalf("tombstone %+v", r)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"coffer/vault/protocol"
 	"coffer/vault/server/store"
@@ -43,6 +44,7 @@ func (s *Server) change(ctx context.Context, id [16]byte, step func(*record) (*r
 		if err != nil {
 			return err
 		}
+		had := old.keys()
 		next, v, err := step(old.record)
 		if err != nil {
 			return err
@@ -54,12 +56,42 @@ func (s *Server) change(ctx context.Context, id [16]byte, step func(*record) (*r
 		if err != nil {
 			return err
 		}
+		if err := s.destroyDropped(ctx, id, had, next); err != nil {
+			return err
+		}
 		if v.Err != nil {
 			return &protocol.Refusal{Err: v.Err, Left: v.Left, Wait: v.Wait}
 		}
 		return nil
 	}
 	return fmt.Errorf("change record: always overtaken: %w", protocol.ErrInternal)
+}
+
+// keys returns the OPRF keys of a record as it was fetched.
+func (r row) keys() []oprf {
+	if r.record == nil {
+		return nil
+	}
+	return r.record.keys()
+}
+
+// destroyDropped destroys the OPRF keys that a change has taken from a record, where they
+// live outside of it. The change is durable already: a crash in between leaves a key that
+// no record knows, and the sealer finds it at its next start.
+func (s *Server) destroyDropped(ctx context.Context, id [16]byte, had []oprf, next *record) error {
+	if next == nil {
+		return nil
+	}
+	has := next.keys()
+	for _, key := range had {
+		if slices.ContainsFunc(has, func(k oprf) bool { return bytes.Equal(k, key) }) {
+			continue
+		}
+		if err := s.cfg.Sealer.DestroyOPRF(ctx, id, key); err != nil {
+			return fmt.Errorf("destroy OPRF key: %w: %w", protocol.ErrUnknownOutcome, err)
+		}
+	}
+	return nil
 }
 
 // lock serializes the changes of a record within this process, as long as ctx allows.

@@ -4,23 +4,14 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 
 	"coffer/crypto/aead"
 	"coffer/crypto/opaque"
 	"coffer/vault/protocol"
+	"coffer/vault/server/seal"
 )
-
-// here refuses what was meant for another vault or recorded on another channel.
-func (s *Server) here(h protocol.Header) error {
-	want := protocol.EmbeddedBinding(s.cfg.VaultID)
-	if subtle.ConstantTimeCompare(h.Binding[:], want[:]) != 1 {
-		return protocol.ErrIdentity
-	}
-	return nil
-}
 
 // authentic verifies the signatures of a request about r; nil stands for no record. The
 // answer is the same, and takes about as long, for "no such record", "no such
@@ -50,19 +41,39 @@ func verify(kind protocol.Kind, body []byte, owner, capability [32]byte) error {
 }
 
 // opaqueServer returns the OPAQUE side of one generation.
-func (s *Server) opaqueServer(id [16]byte, g *generation) (*opaque.Server, opaque.Evaluator, error) {
+func (s *Server) opaqueServer(id [16]byte, g *generation) (*opaque.Server, error) {
 	server, err := opaque.NewServer(opaque.Config{
 		Context:        protocol.Context(s.cfg.VaultID, id, g.Number, g.Cost),
 		ClientIdentity: id[:], ServerIdentity: s.cfg.VaultID[:],
 	}, s.cfg.Key)
 	if err != nil {
-		return nil, nil, fmt.Errorf("make OPAQUE server: %w: %w", protocol.ErrInternal, err)
+		return nil, fmt.Errorf("make OPAQUE server: %w: %w", protocol.ErrInternal, err)
 	}
-	key, err := opaque.NewEvaluator(g.OPRFKey[:])
-	if err != nil {
-		return nil, nil, fmt.Errorf("read OPRF key: %w: %w", protocol.ErrInternal, err)
+	return server, nil
+}
+
+// sealed is an OPRF key that the sealer evaluates.
+type sealed struct {
+	ctx    context.Context //nolint:containedctx // the evaluation of one request
+	sealer seal.Sealer
+	id     [16]byte
+	key    oprf
+}
+
+// Evaluate asks the sealer.
+func (k sealed) Evaluate(blinded []byte) ([]byte, error) {
+	return k.sealer.Evaluate(k.ctx, k.id, k.key, blinded)
+}
+
+// sealerError sorts what a sealer says about an OPRF key.
+func sealerError(verb string, err error) error {
+	switch {
+	case errors.Is(err, seal.ErrUnarmed):
+		return fmt.Errorf("%s: %w", verb, protocol.ErrUnarmed)
+	case errors.Is(err, seal.ErrSession):
+		return fmt.Errorf("%s: %w", verb, protocol.ErrAttemptOver)
 	}
-	return server, key, nil
+	return fmt.Errorf("%s: %w: %w", verb, protocol.ErrInternal, err)
 }
 
 func (s *Server) begin(ctx context.Context, body []byte) ([]byte, error) {
@@ -73,7 +84,7 @@ func (s *Server) begin(ctx context.Context, body []byte) ([]byte, error) {
 	if err := opaque.CheckRegistrationRequest(m.Request[:]); err != nil {
 		return nil, fmt.Errorf("begin: %w: %w", protocol.ErrMalformed, err)
 	}
-	if err := errors.Join(s.here(m.Header), m.Cost.Check()); err != nil {
+	if err := m.Cost.Check(); err != nil {
 		return nil, err
 	}
 	if err := verify(protocol.KindBegin, body, m.OwnerKey, m.CapabilityKey); err != nil {
@@ -81,22 +92,32 @@ func (s *Server) begin(ctx context.Context, body []byte) ([]byte, error) {
 	}
 	var reply []byte
 	err = s.change(ctx, m.Record, func(r *record) (*record, verdict, error) {
-		r, v, err := s.beginOn(r, m)
+		r, v, err := s.beginOn(ctx, r, m)
 		if err != nil || v.Err != nil {
 			return r, v, err
 		}
-		reply, err = s.beginReply(r, m)
+		reply, err = s.beginReply(ctx, r, m)
+		if errors.Is(err, protocol.ErrUnarmed) {
+			v.Err = err // the new key is kept: the owner arms it, and begins again
+			return r, v, nil
+		}
 		return r, v, err
 	})
-	return reply, err
+	if err != nil {
+		return nil, err
+	}
+	return reply, nil
 }
 
 // beginOn puts a begun generation into r, or into a new record.
-func (s *Server) beginOn(r *record, m *protocol.Begin) (*record, verdict, error) {
+func (s *Server) beginOn(ctx context.Context, r *record, m *protocol.Begin) (*record, verdict, error) {
 	if r == nil {
-		r = &record{id: m.Record, owner: m.OwnerKey, tally: tally{Limit: s.cfg.Tries}}
+		if err := s.cfg.Admit(m.Record, m.Ticket); err != nil {
+			return nil, verdict{}, err
+		}
+		r = &record{id: m.Record, owner: m.OwnerKey, guard: m.Guard, tally: tally{Limit: s.cfg.Tries}}
 	}
-	if r.owner != m.OwnerKey {
+	if r.owner != m.OwnerKey || r.guard != m.Guard {
 		return r, verdict{}, protocol.ErrUnknownRecord
 	}
 	was := r.pending.Number
@@ -105,10 +126,12 @@ func (s *Server) beginOn(r *record, m *protocol.Begin) (*record, verdict, error)
 		return known(r), v, nil //nolint:nilerr // the verdict holds it: the record is stored first
 	}
 	if was != m.Generation {
-		r.pending = generation{
-			Number: m.Generation, Capability: m.CapabilityKey, Cost: m.Cost,
-			OPRFKey: [opaque.KeySize]byte(opaque.NewOPRFKey()),
+		key, err := s.cfg.Sealer.NewOPRF(ctx, r.id, seal.Guard{Tries: r.tally.Limit, Owner: r.guard})
+		if err != nil {
+			return r, verdict{}, sealerError("make OPRF key", err)
 		}
+		r.pending = generation{Number: m.Generation, Capability: m.CapabilityKey, Cost: m.Cost}
+		r.pendingKey = key
 	}
 	// The same number from another hand: two devices change the password at once.
 	if r.pending.Capability != m.CapabilityKey || r.pending.Cost != m.Cost {
@@ -125,14 +148,14 @@ func known(r *record) *record {
 	return r
 }
 
-func (s *Server) beginReply(r *record, m *protocol.Begin) ([]byte, error) {
-	server, key, err := s.opaqueServer(r.id, &r.pending)
+func (s *Server) beginReply(ctx context.Context, r *record, m *protocol.Begin) ([]byte, error) {
+	server, err := s.opaqueServer(r.id, &r.pending)
 	if err != nil {
 		return nil, err
 	}
-	response, err := server.RegistrationResponse(m.Request[:], key)
+	response, err := server.RegistrationResponse(m.Request[:], sealed{ctx, s.cfg.Sealer, r.id, r.pendingKey})
 	if err != nil {
-		return nil, fmt.Errorf("begin: %w: %w", protocol.ErrInternal, err)
+		return nil, sealerError("begin", err)
 	}
 	return protocol.Encode(&protocol.BeginReply{
 		Prefix: protocol.KindBegin.Reply(), Tries: uint16(r.tally.Limit),
@@ -148,9 +171,6 @@ func (s *Server) commit(ctx context.Context, body []byte) ([]byte, error) {
 	}
 	if err := opaque.CheckRecord(m.Registration[:]); err != nil {
 		return nil, fmt.Errorf("commit: %w: %w", protocol.ErrMalformed, err)
-	}
-	if err := s.here(m.Header); err != nil {
-		return nil, err
 	}
 	err = s.change(ctx, m.Record, func(r *record) (*record, verdict, error) {
 		if err := s.authentic(r, protocol.KindCommit, m.Header, body); err != nil {
@@ -175,7 +195,7 @@ func (s *Server) attempt(ctx context.Context, body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.try(ctx, askAttempt, m.Header, m.KE1, m.Device, body)
+	return s.try(ctx, ask{What: askAttempt, Serial: m.Serial}, m.Header, m.KE1, m.Device, body)
 }
 
 func (s *Server) expose(ctx context.Context, body []byte) ([]byte, error) {
@@ -183,17 +203,14 @@ func (s *Server) expose(ctx context.Context, body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.try(ctx, askExpose, m.Header, m.KE1, m.Device, body)
+	return s.try(ctx, ask{What: askExpose, Serial: m.Serial}, m.Header, m.KE1, m.Device, body)
 }
 
 // try charges and answers. The answer exists before the charge is durable, in memory, so
 // that charge and login state are one write; it leaves only when change has returned nil.
-func (s *Server) try(ctx context.Context, what what, h protocol.Header, ke1 [protocol.KE1Size]byte, device [protocol.DeviceSize]byte, body []byte) ([]byte, error) {
+func (s *Server) try(ctx context.Context, q ask, h protocol.Header, ke1 [protocol.KE1Size]byte, device [protocol.DeviceSize]byte, body []byte) ([]byte, error) {
 	if err := opaque.CheckKE1(ke1[:]); err != nil {
 		return nil, fmt.Errorf("attempt: %w: %w", protocol.ErrMalformed, err)
-	}
-	if err := s.here(h); err != nil {
-		return nil, err
 	}
 	var reply []byte
 	err := s.change(ctx, h.Record, func(r *record) (*record, verdict, error) {
@@ -201,14 +218,21 @@ func (s *Server) try(ctx context.Context, what what, h protocol.Header, ke1 [pro
 			return r, verdict{}, err
 		}
 		now := s.now()
-		q := ask{What: what, Generation: h.Generation, Attempt: [16]byte(aead.Random(16))}
+		q.Generation, q.Attempt = h.Generation, [16]byte(aead.Random(16))
+		if counter, ok := s.cfg.Sealer.(seal.Counter); ok {
+			left, err := hardwareLeft(ctx, counter, r, h.Generation)
+			if err != nil {
+				return r, verdict{}, err
+			}
+			q.Counted, q.Hardware = true, left
+		}
 		v := r.decide(q, s.cfg.Waits, now)
 		if v.Err != nil {
 			return r, v, nil //nolint:nilerr // the verdict holds it: the record is stored first
 		}
 		r.note(protocol.Event{At: now, Kind: protocol.EventTry, Generation: h.Generation, Left: uint16(v.Left), Device: device})
 		var err error
-		reply, err = s.answerTry(r, h, q.Attempt, ke1, v)
+		reply, err = s.answerTry(ctx, r, h, q.Attempt, ke1, v)
 		return r, v, err
 	})
 	if err != nil {
@@ -217,15 +241,29 @@ func (s *Server) try(ctx context.Context, what what, h protocol.Header, ke1 [pro
 	return reply, nil
 }
 
-func (s *Server) answerTry(r *record, h protocol.Header, id [16]byte, ke1 [protocol.KE1Size]byte, v verdict) ([]byte, error) {
+// hardwareLeft returns how many evaluations the hardware allows for a generation; of one
+// that has no key, none.
+func hardwareLeft(ctx context.Context, counter seal.Counter, r *record, generation uint64) (int, error) {
+	key := r.keyOf(generation)
+	if len(key) == 0 {
+		return 0, nil
+	}
+	left, err := counter.Left(ctx, r.id, key)
+	if err != nil {
+		return 0, sealerError("ask the hardware", err)
+	}
+	return left, nil
+}
+
+func (s *Server) answerTry(ctx context.Context, r *record, h protocol.Header, id [16]byte, ke1 [protocol.KE1Size]byte, v verdict) ([]byte, error) {
 	g := r.generation(h.Generation)
-	server, key, err := s.opaqueServer(r.id, g)
+	server, err := s.opaqueServer(r.id, g)
 	if err != nil {
 		return nil, err
 	}
-	ke2, login, err := server.KE2(ke1[:], g.Registration[:], key)
+	ke2, login, err := server.KE2(ke1[:], g.Registration[:], sealed{ctx, s.cfg.Sealer, r.id, r.keyOf(h.Generation)})
 	if err != nil {
-		return nil, fmt.Errorf("answer attempt: %w: %w", protocol.ErrInternal, err)
+		return nil, sealerError("answer attempt", err)
 	}
 	r.tally.Open[len(r.tally.Open)-1].Login = [loginSize]byte(login.Bytes())
 	if r.tally.State == protocol.StateLastCall {
@@ -240,9 +278,6 @@ func (s *Server) answerTry(r *record, h protocol.Header, id [16]byte, ke1 [proto
 func (s *Server) finish(ctx context.Context, body []byte) ([]byte, error) {
 	m, err := protocol.Parse[protocol.Finish](protocol.NewPrefix(protocol.KindFinish), body)
 	if err != nil {
-		return nil, err
-	}
-	if err := s.here(m.Header); err != nil {
 		return nil, err
 	}
 	var reply []byte
@@ -330,17 +365,26 @@ func (s *Server) status(ctx context.Context, body []byte) ([]byte, error) {
 		return nil, err
 	}
 	var reply []byte
-	err = s.look(ctx, m.Header, body, func(r *record, v verdict) {
+	err = s.look(ctx, m.Header, body, func(r *record, v verdict) error {
 		t := r.tally
 		status := protocol.StatusReply{
 			Prefix: protocol.KindStatus.Reply(), State: t.State, Tries: uint16(t.Limit), Left: uint16(v.Left),
 			WaitMillis: uint64(v.Wait.Milliseconds()), Generation: t.Current, Pending: t.Pending,
-			Sequence: t.Sequence, LastTry: t.Charged,
+			Sequence: t.Sequence, LastTry: t.Charged, Serial: t.Serial, Anchor: r.anchored,
 		}
 		if t.Committed {
 			status.Committed = 1
 		}
+		counter, ok := s.cfg.Sealer.(seal.Counter)
+		if key := r.keyOf(m.Generation); ok && len(key) > 0 {
+			left, err := counter.Left(ctx, r.id, key)
+			if err != nil {
+				return sealerError("ask the hardware", err)
+			}
+			status.Left = min(status.Left, uint16(max(0, left)))
+		}
 		reply = protocol.Encode(&status)
+		return nil
 	})
 	return reply, err
 }
@@ -351,22 +395,21 @@ func (s *Server) eventLog(ctx context.Context, body []byte) ([]byte, error) {
 		return nil, err
 	}
 	var reply []byte
-	err = s.look(ctx, m.Header, body, func(r *record, _ verdict) { reply = protocol.EncodeLog(r.events) })
+	err = s.look(ctx, m.Header, body, func(r *record, _ verdict) error {
+		reply = protocol.EncodeLog(r.events)
+		return nil
+	})
 	return reply, err
 }
 
 // look answers a question that changes nothing but what time has changed.
-func (s *Server) look(ctx context.Context, h protocol.Header, body []byte, fn func(*record, verdict)) error {
-	if err := s.here(h); err != nil {
-		return err
-	}
+func (s *Server) look(ctx context.Context, h protocol.Header, body []byte, fn func(*record, verdict) error) error {
 	return s.change(ctx, h.Record, func(r *record) (*record, verdict, error) {
 		if err := s.authentic(r, h.Kind, h, body); err != nil {
 			return r, verdict{}, err
 		}
 		v := r.decide(ask{What: askStatus}, s.cfg.Waits, s.now())
-		fn(r, v)
-		return r, v, nil
+		return r, v, fn(r, v)
 	})
 }
 
@@ -374,9 +417,6 @@ func (s *Server) look(ctx context.Context, h protocol.Header, body []byte, fn fu
 func (s *Server) act(ctx context.Context, kind protocol.Kind, body []byte) ([]byte, error) {
 	m, err := protocol.Parse[protocol.Act](protocol.NewPrefix(kind), body)
 	if err != nil {
-		return nil, err
-	}
-	if err := s.here(m.Header); err != nil {
 		return nil, err
 	}
 	var reply []byte

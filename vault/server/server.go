@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
@@ -39,7 +40,9 @@ type Config struct {
 	Tries    int                // 0: DefaultTries; at most protocol.MaxTries
 	Waits    []time.Duration    // nil: DefaultWaits; empty: none; past the end the last one goes on
 	Clock    func() time.Time   // nil: time.Now
-	Log      *slog.Logger       // nil: none
+	// Admit lets a new record in, or refuses it: [protocol.ErrNotAdmitted]. nil: everybody.
+	Admit func(record [16]byte, ticket [protocol.TicketSize]byte) error
+	Log   *slog.Logger // nil: none
 }
 
 // ErrConfig says that a Config lacks what is needed or holds what cannot be.
@@ -48,8 +51,8 @@ var ErrConfig = errors.New("server: bad configuration")
 // A Server is a vault. It is safe for concurrent use.
 type Server struct {
 	cfg   Config
-	info  []byte             // answer to GET /v1/info
-	table map[string]handler // of requests, by path
+	info  []byte                    // answer to GET /v1/info
+	table map[protocol.Kind]handler // of requests
 	locks [stripes]chan struct{}
 
 	mu     sync.Mutex // guards what follows
@@ -68,6 +71,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
+	}
+	if cfg.Admit == nil {
+		cfg.Admit = func([16]byte, [protocol.TicketSize]byte) error { return nil }
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -133,7 +139,7 @@ func (s *Server) answer(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		w.Header().Set("Content-Type", "application/json")
 		return s.info, nil
 	}
-	handle, ok := s.table[r.URL.Path]
+	kind, ok := kindAt(r.URL.Path)
 	if !ok || r.Method != http.MethodPost || r.Header.Get("Content-Type") != protocol.ContentType {
 		return nil, fmt.Errorf("no such request: %w", protocol.ErrMalformed)
 	}
@@ -146,34 +152,55 @@ func (s *Server) answer(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		return nil, fmt.Errorf("read request: %w", protocol.ErrMalformed)
 	}
 	w.Header().Set("Content-Type", protocol.ContentType)
+	if h, err := protocol.HeaderOf(body); err != nil || h.Kind != kind {
+		return nil, fmt.Errorf("another message than the path says: %w", protocol.ErrMalformed)
+	}
+	return s.Answer(ctx, protocol.EmbeddedBinding(s.cfg.VaultID), body)
+}
+
+// Answer answers one request that came through the channel with this binding: a request
+// that was recorded on one channel is refused on another. Its errors are those of package
+// protocol: what may leave of them is their code ([protocol.WriteError]).
+func (s *Server) Answer(ctx context.Context, binding [32]byte, body []byte) ([]byte, error) {
+	h, err := protocol.HeaderOf(body)
+	if err != nil {
+		return nil, err
+	}
+	if subtle.ConstantTimeCompare(h.Binding[:], binding[:]) != 1 {
+		return nil, protocol.ErrIdentity
+	}
+	handle, ok := s.table[h.Kind]
+	if !ok {
+		return nil, fmt.Errorf("not a request to a record: %w", protocol.ErrMalformed)
+	}
 	return handle(ctx, body)
+}
+
+// kindAt returns the kind of the request that is sent to path.
+func kindAt(path string) (protocol.Kind, bool) {
+	for _, e := range protocol.Endpoints() {
+		if e.Path == path {
+			return e.Kind, true
+		}
+	}
+	return 0, false
 }
 
 // A handler takes the body of a request and returns that of the reply.
 type handler func(ctx context.Context, body []byte) ([]byte, error)
 
-// handlers returns the table of requests: each path and its function.
-func (s *Server) handlers() map[string]handler {
-	all := map[string]handler{}
-	for _, e := range protocol.Endpoints() {
-		switch e.Kind {
-		case protocol.KindBegin:
-			all[e.Path] = s.begin
-		case protocol.KindCommit:
-			all[e.Path] = s.commit
-		case protocol.KindAttempt:
-			all[e.Path] = s.attempt
-		case protocol.KindExpose:
-			all[e.Path] = s.expose
-		case protocol.KindFinish:
-			all[e.Path] = s.finish
-		case protocol.KindStatus:
-			all[e.Path] = s.status
-		case protocol.KindLog:
-			all[e.Path] = s.eventLog
-		default:
-			all[e.Path] = func(ctx context.Context, body []byte) ([]byte, error) { return s.act(ctx, e.Kind, body) }
-		}
+// handlers returns the table of requests: each kind and its function. Admissions are the
+// gate's: they are about who may register, and know no record.
+func (s *Server) handlers() map[protocol.Kind]handler {
+	all := map[protocol.Kind]handler{
+		protocol.KindBegin: s.begin, protocol.KindCommit: s.commit,
+		protocol.KindAttempt: s.attempt, protocol.KindExpose: s.expose, protocol.KindFinish: s.finish,
+		protocol.KindStatus: s.status, protocol.KindLog: s.eventLog,
+		protocol.KindEvidence: s.evidence, protocol.KindChallenge: s.challenge, protocol.KindArm: s.arm,
+		protocol.KindPutAnchor: s.putAnchor, protocol.KindAnchor: s.getAnchor,
+	}
+	for _, kind := range []protocol.Kind{protocol.KindReset, protocol.KindFreeze, protocol.KindUnfreeze, protocol.KindDestroy} {
+		all[kind] = func(ctx context.Context, body []byte) ([]byte, error) { return s.act(ctx, kind, body) }
 	}
 	return all
 }
