@@ -87,7 +87,7 @@ func (t *Token) take(ctx context.Context, after uint64) (*session, error) {
 	if s, err := t.takeIdle(after); s != nil || err != nil { // somebody else has connected
 		return s, err
 	}
-	if t.now().life > after {
+	if t.alive(after) {
 		return t.openSession()
 	}
 	t.drop()
@@ -95,6 +95,13 @@ func (t *Token) take(ctx context.Context, after uint64) (*session, error) {
 		return nil, err
 	}
 	return t.takeIdle(after)
+}
+
+// alive reports whether there is a connection, of a life after the given one.
+func (t *Token) alive(after uint64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.live && t.life > after
 }
 
 // now returns what a session of this life knows of it.
@@ -134,11 +141,13 @@ func (t *Token) put(s *session, good bool) {
 	}
 }
 
-// drop ends the sessions and forgets the handles of this life.
+// drop ends this life: its sessions are closed, those in use when they are given back,
+// and its object handles forgotten.
 func (t *Token) drop() {
 	t.mu.Lock()
 	idle := t.idle
-	t.idle, t.found = nil, nil
+	t.life++
+	t.live, t.idle, t.found = false, nil, nil
 	t.mu.Unlock()
 	for _, h := range idle {
 		_ = t.ctx.CloseSession(h) // it may be gone already
@@ -175,7 +184,8 @@ func (t *Token) connect(create bool) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.life++
-	t.slot, t.wrapper, t.found = slot, wrapper, map[keyID]p11.ObjectHandle{}
+	t.live, t.slot, t.wrapper = true, slot, wrapper
+	t.found = map[keyID]p11.ObjectHandle{}
 	t.idle = []p11.SessionHandle{h}
 	return nil
 }

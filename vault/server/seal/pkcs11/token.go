@@ -38,6 +38,7 @@ type Token struct {
 
 	mu      sync.Mutex // guards what follows; never held during a call into the module
 	life    uint64     // counts connections; sessions and handles of an older one are worthless
+	live    bool       // there is a connection
 	slot    uint
 	wrapper p11.ObjectHandle    // the wrapping key
 	idle    []p11.SessionHandle // logged in, of this life
