@@ -55,6 +55,7 @@ var mayImport = map[string][]string{
 	"vault/server/seal/tpm":        {"crypto/aead", "crypto/opaque", "internal/durable", "vault/server/seal", "vault/server/store", "vault/server/store/bolt"},
 	"vault/attest":                 {},
 	"vault/trust":                  {"crypto/aead", "vault/protocol"},
+	"vault/vaulttest":              {"crypto", "crypto/aead", "crypto/hpke", "crypto/opaque", "vault/attest", "vault/protocol", "vault/trust"},
 	"vault/server/admit":           {"crypto/aead", "vault/protocol", "vault/server/seal", "vault/server/store"},
 	"vault/server/gate":            {"crypto/aead", "crypto/hpke", "vault/protocol", "vault/server", "vault/server/admit"},
 	"vault/server/node": {"crypto/aead", "crypto/hpke", "crypto/opaque", "internal/durable", "vault/protocol", "vault/trust", "vault/server",
