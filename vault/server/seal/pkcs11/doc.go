@@ -83,8 +83,8 @@ type Options struct {
 	// Label starts the CKA_LABEL of every object: at most 64 bytes. Empty: DefaultLabel.
 	// Vaults that share a token have one each.
 	Label string
-	// Sessions is how many operations may run at once, at most MaxSessions. 0:
-	// DefaultSessions.
+	// Sessions is how many operations may run at once, at most MaxSessions; the token must
+	// have room for one session more. 0: DefaultSessions.
 	Sessions int
 }
 

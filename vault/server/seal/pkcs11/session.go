@@ -69,7 +69,7 @@ func (t *Token) once(ctx context.Context, after uint64, f func(*session) error) 
 	if lost(err) {
 		err = &lostError{s.life, err}
 	}
-	t.put(s, err == nil || errors.Is(err, seal.ErrOpen))
+	t.put(s, err == nil || errors.Is(err, seal.ErrOpen) || errors.Is(err, seal.ErrReference))
 	return err
 }
 
@@ -87,14 +87,13 @@ func (t *Token) take(ctx context.Context, after uint64) (*session, error) {
 	if s, err := t.takeIdle(after); s != nil || err != nil { // somebody else has connected
 		return s, err
 	}
-	if t.alive(after) {
-		return t.openSession()
+	if !t.alive(after) {
+		t.drop()
+		if err := t.connect(false); err != nil {
+			return nil, err
+		}
 	}
-	t.drop()
-	if err := t.connect(false); err != nil {
-		return nil, err
-	}
-	return t.takeIdle(after)
+	return t.openSession()
 }
 
 // alive reports whether there is a connection, of a life after the given one.
@@ -146,6 +145,9 @@ func (t *Token) put(s *session, good bool) {
 func (t *Token) drop() {
 	t.mu.Lock()
 	idle := t.idle
+	if t.live {
+		idle = append(idle, t.anchor)
+	}
 	t.life++
 	t.live, t.idle, t.found = false, nil, nil
 	t.mu.Unlock()
@@ -186,7 +188,7 @@ func (t *Token) connect(create bool) error {
 	t.life++
 	t.live, t.slot, t.wrapper = true, slot, wrapper
 	t.found = map[keyID]p11.ObjectHandle{}
-	t.idle = []p11.SessionHandle{h}
+	t.anchor = h
 	return nil
 }
 
@@ -320,8 +322,10 @@ func is(err error, values ...uint) bool {
 	return errors.As(err, &e) && slices.Contains(values, uint(e))
 }
 
-// lost reports whether err says that the session, the login or the token is gone.
+// lost reports whether err says that the session, the login or the token is gone, or that
+// the number of the wrapping key is an old one.
 func lost(err error) bool {
 	return is(err, p11.CKR_SESSION_HANDLE_INVALID, p11.CKR_SESSION_CLOSED, p11.CKR_DEVICE_REMOVED, p11.CKR_USER_NOT_LOGGED_IN,
-		p11.CKR_TOKEN_NOT_PRESENT, p11.CKR_TOKEN_NOT_RECOGNIZED, p11.CKR_SLOT_ID_INVALID, p11.CKR_CRYPTOKI_NOT_INITIALIZED)
+		p11.CKR_TOKEN_NOT_PRESENT, p11.CKR_TOKEN_NOT_RECOGNIZED, p11.CKR_SLOT_ID_INVALID, p11.CKR_CRYPTOKI_NOT_INITIALIZED,
+		p11.CKR_WRAPPING_KEY_HANDLE_INVALID, p11.CKR_UNWRAPPING_KEY_HANDLE_INVALID)
 }

@@ -40,10 +40,13 @@ type Token struct {
 	life    uint64     // counts connections; sessions and handles of an older one are worthless
 	live    bool       // there is a connection
 	slot    uint
-	wrapper p11.ObjectHandle    // the wrapping key
-	idle    []p11.SessionHandle // logged in, of this life
-	found   map[keyID]p11.ObjectHandle
-	closed  bool
+	wrapper p11.ObjectHandle // the wrapping key
+	// anchor is never used: it is there because the login, and the object handles, end
+	// with the last session of a process.
+	anchor p11.SessionHandle
+	idle   []p11.SessionHandle // logged in, of this life
+	found  map[keyID]p11.ObjectHandle
+	closed bool
 }
 
 var _ seal.Sealer = (*Token)(nil)
