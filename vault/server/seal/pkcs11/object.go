@@ -17,8 +17,32 @@ func mechanism(number uint, parameter any) []*p11.Mechanism {
 	return []*p11.Mechanism{p11.NewMechanism(number, parameter)}
 }
 
-// find returns the objects that fit a template: limit of them, or all if it is 0.
-func (s *session) find(template []*p11.Attribute, limit int) (objects []p11.ObjectHandle, err error) {
+// find returns the objects that fit a template: at least limit of them if there are, or
+// all if it is 0. Who is not logged in finds no private object, and no error: "there is
+// none" counts only from who still is, or a record key would be reported destroyed that
+// is not.
+func (s *session) find(template []*p11.Attribute, limit int) ([]p11.ObjectHandle, error) {
+	objects, err := s.findVisible(template, limit)
+	if err != nil {
+		return nil, err
+	}
+	return objects, s.stillIn()
+}
+
+// stillIn returns CKR_USER_NOT_LOGGED_IN unless this session was logged in for all of its
+// life. The order matters: who logs in anew begins another life before.
+func (s *session) stillIn() error {
+	info, err := s.token.ctx.GetSessionInfo(s.h)
+	if err != nil {
+		return fmt.Errorf("ask session: %w", err)
+	}
+	if info.State != p11.CKS_RW_USER_FUNCTIONS || s.life != s.token.now().life {
+		return fmt.Errorf("ask session: %w", p11.Error(p11.CKR_USER_NOT_LOGGED_IN))
+	}
+	return nil
+}
+
+func (s *session) findVisible(template []*p11.Attribute, limit int) (objects []p11.ObjectHandle, err error) {
 	if err := s.token.ctx.FindObjectsInit(s.h, template); err != nil {
 		return nil, fmt.Errorf("begin to find: %w", err)
 	}

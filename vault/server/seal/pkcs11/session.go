@@ -69,7 +69,7 @@ func (t *Token) once(ctx context.Context, after uint64, f func(*session) error) 
 	if lost(err) {
 		err = &lostError{s.life, err}
 	}
-	t.put(s, err == nil || errors.Is(err, seal.ErrOpen) || errors.Is(err, seal.ErrReference))
+	t.put(s, err)
 	return err
 }
 
@@ -126,17 +126,19 @@ func (t *Token) takeIdle(after uint64) (*session, error) {
 	return s, nil
 }
 
-// put gives a session back. One that failed may have an operation under way that nobody
-// will finish: it is closed, and with it its objects are gone.
-func (t *Token) put(s *session, good bool) {
+// put gives a session back, with how its work ended. One that failed may have an operation
+// under way that nobody will finish: it is closed, and with it its objects are gone. But
+// what the module no longer knows is let be: its number may be another session's by now.
+func (t *Token) put(s *session, err error) {
 	t.mu.Lock()
-	good = good && s.life == t.life && !t.closed
+	good := err == nil || errors.Is(err, seal.ErrOpen) || errors.Is(err, seal.ErrReference)
+	good = good && s.life == t.life
 	if good {
 		t.idle = append(t.idle, s.h)
 	}
 	t.mu.Unlock()
-	if !good {
-		_ = t.ctx.CloseSession(s.h) // it may be gone already
+	if !good && !unknown(err) {
+		_ = t.ctx.CloseSession(s.h) // the module may be failing: what went wrong before is what is told
 	}
 }
 
@@ -178,7 +180,7 @@ func (t *Token) connect(create bool) error {
 	if err != nil {
 		return fmt.Errorf("%w: open session: %w", seal.ErrHardware, err)
 	}
-	wrapper, err := t.enter(&session{token: t, h: h, slot: slot}, create)
+	wrapper, err := t.enter(&session{token: t, h: h, slot: slot, life: t.now().life}, create)
 	if err != nil {
 		_ = t.ctx.CloseSession(h) // what went wrong before is what is told
 		return err
@@ -204,13 +206,11 @@ func (t *Token) openSession() (*session, error) {
 	if err != nil {
 		return nil, &lostError{s.life, fmt.Errorf("open session: %w", err)}
 	}
-	// The login is the process's. But when all its sessions were closed in between, it is over.
-	if err := t.login(s.h); err != nil {
+	// The login is the process's. When it is over, what others find in this life is not to be
+	// believed (see find): a new one begins.
+	if err := s.stillIn(); err != nil {
 		_ = t.ctx.CloseSession(s.h) // what went wrong before is what is told
-		if lost(err) {
-			err = &lostError{s.life, err}
-		}
-		return nil, err
+		return nil, &lostError{s.life, err}
 	}
 	return s, nil
 }
@@ -322,10 +322,15 @@ func is(err error, values ...uint) bool {
 	return errors.As(err, &e) && slices.Contains(values, uint(e))
 }
 
+// unknown reports whether err says that the module no longer knows the session.
+func unknown(err error) bool {
+	return is(err, p11.CKR_SESSION_HANDLE_INVALID, p11.CKR_SESSION_CLOSED, p11.CKR_DEVICE_REMOVED,
+		p11.CKR_TOKEN_NOT_PRESENT, p11.CKR_SLOT_ID_INVALID, p11.CKR_CRYPTOKI_NOT_INITIALIZED)
+}
+
 // lost reports whether err says that the session, the login or the token is gone, or that
 // the number of the wrapping key is an old one.
 func lost(err error) bool {
-	return is(err, p11.CKR_SESSION_HANDLE_INVALID, p11.CKR_SESSION_CLOSED, p11.CKR_DEVICE_REMOVED, p11.CKR_USER_NOT_LOGGED_IN,
-		p11.CKR_TOKEN_NOT_PRESENT, p11.CKR_TOKEN_NOT_RECOGNIZED, p11.CKR_SLOT_ID_INVALID, p11.CKR_CRYPTOKI_NOT_INITIALIZED,
+	return unknown(err) || is(err, p11.CKR_USER_NOT_LOGGED_IN, p11.CKR_TOKEN_NOT_RECOGNIZED,
 		p11.CKR_WRAPPING_KEY_HANDLE_INVALID, p11.CKR_UNWRAPPING_KEY_HANDLE_INVALID)
 }

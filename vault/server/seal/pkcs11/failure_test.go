@@ -1,0 +1,425 @@
+//go:build cgo
+
+package pkcs11
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	p11 "github.com/miekg/pkcs11"
+
+	"coffer/vault/server/seal"
+)
+
+func TestOpenMakesNoWrappingKey(t *testing.T) {
+	h := newHSM(t)
+	for range 2 {
+		_, err := Open(t.Context(), h.options())
+		wantErr(t, "open an empty token", err, ErrKey)
+		if !strings.Contains(err.Error(), "coffer-vault wrap") {
+			t.Errorf("it does not say which key is missing: %v", err)
+		}
+	}
+	first := h.setup(t)
+	reference, err := first.NewOPRF(t.Context(), seal.ID{1}, seal.Guard{})
+	must(t, err)
+	mustClose(t, first)
+	again := h.setup(t) // Setup again keeps the key
+	_, err = again.Evaluate(t.Context(), seal.ID{1}, reference, compressed(reference[1:66]))
+	must(t, err)
+	inSession(t, again, func(s *session) error { return again.ctx.DestroyObject(s.h, s.wrapper) })
+	mustClose(t, again)
+	_, err = Open(t.Context(), h.options())
+	wantErr(t, "open without the key", err, ErrKey)
+}
+
+func TestUnfitWrappingKeysAreRefused(t *testing.T) {
+	h := newHSM(t)
+	token := h.setup(t)
+	template := func(change ...*p11.Attribute) []*p11.Attribute {
+		all := []*p11.Attribute{
+			p11.NewAttribute(p11.CKA_CLASS, p11.CKO_SECRET_KEY), p11.NewAttribute(p11.CKA_KEY_TYPE, p11.CKK_AES),
+			p11.NewAttribute(p11.CKA_LABEL, DefaultLabel+" wrap"), p11.NewAttribute(p11.CKA_TOKEN, true),
+			p11.NewAttribute(p11.CKA_SENSITIVE, true), p11.NewAttribute(p11.CKA_EXTRACTABLE, false),
+			p11.NewAttribute(p11.CKA_WRAP, true), p11.NewAttribute(p11.CKA_UNWRAP, true), p11.NewAttribute(p11.CKA_DECRYPT, false),
+		}
+		for _, c := range change {
+			for i := range all {
+				if all[i].Type == c.Type {
+					all[i] = c
+				}
+			}
+		}
+		return all
+	}
+	generate := func(change ...*p11.Attribute) func(*session) (p11.ObjectHandle, error) {
+		return func(s *session) (p11.ObjectHandle, error) {
+			return token.ctx.GenerateKey(s.h, mechanism(p11.CKM_AES_KEY_GEN, nil), append(template(change...), p11.NewAttribute(p11.CKA_VALUE_LEN, 32)))
+		}
+	}
+	for name, makeKey := range map[string]func(*session) (p11.ObjectHandle, error){
+		"can be read":         generate(p11.NewAttribute(p11.CKA_SENSITIVE, false)),
+		"can leave the token": generate(p11.NewAttribute(p11.CKA_EXTRACTABLE, true)),
+		"decrypts":            generate(p11.NewAttribute(p11.CKA_DECRYPT, true)),
+		"does not wrap":       generate(p11.NewAttribute(p11.CKA_WRAP, false)),
+		"does not unwrap":     generate(p11.NewAttribute(p11.CKA_UNWRAP, false)),
+		"more than one":       func(s *session) (p11.ObjectHandle, error) { _, _ = generate()(s); return generate()(s) },
+		"was not made in the to": func(s *session) (p11.ObjectHandle, error) {
+			return token.ctx.CreateObject(s.h, append(template(), p11.NewAttribute(p11.CKA_VALUE, make([]byte, 32))))
+		},
+	} {
+		inSession(t, token, func(s *session) error {
+			wrap := []*p11.Attribute{p11.NewAttribute(p11.CKA_LABEL, DefaultLabel+" wrap")}
+			must(t, s.destroyAll(wrap))
+			_, err := makeKey(s)
+			return err
+		})
+		for _, open := range []func(context.Context, Options) (*Token, error){Open, Setup} {
+			_, err := open(t.Context(), h.options())
+			if !errors.Is(err, ErrKey) || !strings.Contains(err.Error(), name) {
+				t.Errorf("a wrapping key that %s: %v", name, err)
+			}
+		}
+	}
+}
+
+func TestAWrongPINIsTriedOnce(t *testing.T) {
+	h := newHSM(t)
+	mustClose(t, h.setup(t))
+	o := h.options()
+	asked := 0
+	o.PIN = func() (string, error) { asked++; return "wrong pin", nil }
+	_, err := Open(t.Context(), o)
+	wantErr(t, "wrong PIN", err, ErrPIN)
+	if asked != 1 || strings.Contains(err.Error(), "wrong pin") {
+		t.Errorf("asked %d times; %v", asked, err)
+	}
+	failed := errors.New("no such file")
+	o.PIN = func() (string, error) { return "", failed }
+	_, err = Open(t.Context(), o)
+	wantErr(t, "no PIN", err, failed)
+	for _, pin := range []string{"", strings.Repeat("1", 256)} {
+		o.PIN = func() (string, error) { return pin, nil }
+		_, err = Open(t.Context(), o)
+		wantErr(t, "no PIN at all", err, ErrOptions)
+	}
+}
+
+// TestARefusedPINStaysRefused: somebody has changed the PIN, and the login is lost. Each
+// request would be a wrong try, and lock the token.
+func TestARefusedPINStaysRefused(t *testing.T) {
+	h := newHSM(t)
+	mustClose(t, h.setup(t))
+	var asked atomic.Int32
+	pin := testPIN
+	o := h.options()
+	o.PIN = func() (string, error) { asked.Add(1); return pin, nil }
+	token, err := Open(t.Context(), o)
+	must(t, err)
+	t.Cleanup(func() { mustClose(t, token) })
+	pin = "another pin"
+	must(t, token.ctx.Logout(token.anchor))
+	for range 10 {
+		_, err = token.NewOPRF(t.Context(), seal.ID{}, seal.Guard{})
+		wantErr(t, "refused PIN", err, ErrPIN, seal.ErrHardware)
+	}
+	if n := asked.Load(); n != 2 {
+		t.Errorf("the PIN was asked for %d times, want 2", n)
+	}
+}
+
+func TestTokensAreChosenExactly(t *testing.T) {
+	h := newHSM(t)
+	token := h.setup(t)
+	info, err := token.ctx.GetTokenInfo(token.slot)
+	must(t, err)
+	slot := token.slot
+	mustClose(t, token)
+	h.initToken(t, "another token")
+	opens := func(name string, want error, change func(o *Options)) {
+		t.Helper()
+		o := h.options()
+		change(&o)
+		token, err := Open(t.Context(), o)
+		if !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", name, err, want)
+		}
+		if err == nil {
+			mustClose(t, token)
+		}
+	}
+	other := slot + 1
+	opens("label", nil, func(*Options) {})
+	opens("serial", nil, func(o *Options) { o.TokenLabel, o.Serial = "", info.SerialNumber })
+	opens("slot", nil, func(o *Options) { o.TokenLabel, o.Slot = "", &slot })
+	opens("all", nil, func(o *Options) {
+		o.Serial, o.Slot, o.Manufacturer, o.Model = info.SerialNumber, &slot, "SoftHSM project", "SoftHSM v2"
+	})
+	opens("no such label", ErrToken, func(o *Options) { o.TokenLabel = "coffer tes" })
+	opens("no such serial", ErrToken, func(o *Options) { o.Serial = "0000" })
+	opens("no such slot", ErrToken, func(o *Options) { o.Slot = &other })
+	opens("no such model", ErrToken, func(o *Options) { o.Model = "SoftHSM v3" })
+	opens("no such manufacturer", ErrToken, func(o *Options) { o.Manufacturer = "nobody" })
+	opens("not a module", ErrModule, func(o *Options) { o.Module = filepath.Join(h.dir, "softhsm2.conf") })
+	opens("no module", ErrModule, func(o *Options) { o.Module = filepath.Join(h.dir, "nothing.so") })
+	opens("another vault's label", ErrKey, func(o *Options) { o.Label = "other" })
+	h.initToken(t, testLabel)
+	opens("two of a label", ErrToken, func(*Options) {})
+	opens("two of a label, and a serial", nil, func(o *Options) { o.Serial = info.SerialNumber })
+}
+
+// TestLostConnections takes from a Token what a restarted module, a pulled cable or an
+// operator would, and sees that the next request does not notice.
+func TestLostConnections(t *testing.T) {
+	h := newHSM(t)
+	token := h.setup(t)
+	r := newRecord(t, token)
+	for name, lose := range map[string]func() error{
+		"sessions closed":      func() error { return token.ctx.CloseAllSessions(token.slot) },
+		"logged out":           func() error { return token.ctx.Logout(token.anchor) },
+		"module finalized":     token.ctx.Finalize,
+		"one session closed":   func() error { return token.ctx.CloseSession(token.idle[0]) },
+		"and the one that was": func() error { return errors.Join(token.ctx.Finalize(), token.ctx.Initialize()) },
+	} {
+		r.check(t, name+", before")
+		for call, f := range map[string]func(string) error{"Open": r.open, "Evaluate": r.evaluate, "Seal": r.seal, "NewKey": r.newKey} {
+			must(t, lose())
+			if err := f("after"); err != nil {
+				t.Errorf("%s, %s: %v", name, call, err)
+			}
+			if name == "one session closed" {
+				r.check(t, name) // there must be an idle one to close
+			}
+		}
+		r.check(t, name+", after")
+	}
+	if !token.booter {
+		t.Error("nobody finalizes the module")
+	}
+}
+
+// A testRecord is what one record has at a token.
+type testRecord struct {
+	token                                   *Token
+	id                                      seal.ID
+	handle, sealed, body, reference, answer []byte
+}
+
+func newRecord(t *testing.T, token *Token) *testRecord {
+	t.Helper()
+	r := &testRecord{token: token, id: seal.ID{5}, body: []byte("a body")}
+	var err error
+	r.handle, err = token.NewKey(t.Context(), r.id)
+	must(t, err)
+	r.sealed, err = token.Seal(t.Context(), r.id, r.handle, r.body)
+	must(t, err)
+	r.reference, err = token.NewOPRF(t.Context(), r.id, seal.Guard{})
+	must(t, err)
+	r.answer, err = token.Evaluate(t.Context(), r.id, r.reference, compressed(r.reference[1:66]))
+	must(t, err)
+	return r
+}
+
+func (r *testRecord) open(string) error {
+	body, err := r.token.Open(context.Background(), r.id, r.handle, r.sealed)
+	if err == nil && !bytes.Equal(body, r.body) {
+		err = errors.New("another body")
+	}
+	return err
+}
+
+func (r *testRecord) evaluate(string) error {
+	answer, err := r.token.Evaluate(context.Background(), r.id, r.reference, compressed(r.reference[1:66]))
+	if err == nil && !bytes.Equal(answer, r.answer) {
+		err = errors.New("another answer")
+	}
+	return err
+}
+
+func (r *testRecord) seal(string) error {
+	_, err := r.token.Seal(context.Background(), r.id, r.handle, r.body)
+	return err
+}
+
+func (r *testRecord) newKey(string) error {
+	handle, err := r.token.NewKey(context.Background(), seal.ID{6})
+	if err != nil {
+		return err
+	}
+	return r.token.DestroyKey(context.Background(), seal.ID{6}, handle)
+}
+
+func (r *testRecord) check(t *testing.T, when string) {
+	t.Helper()
+	for _, f := range []func(string) error{r.open, r.evaluate, r.seal, r.newKey} {
+		if err := f(when); err != nil {
+			t.Fatalf("%s: %v", when, err)
+		}
+	}
+}
+
+// TestATokenThatIsAway fails with ErrHardware, does not ask for the PIN, and goes on when
+// it is back.
+func TestATokenThatIsAway(t *testing.T) {
+	h := newHSM(t)
+	token := h.setup(t)
+	r := newRecord(t, token)
+	tokens, away := filepath.Join(h.dir, "tokens"), filepath.Join(h.dir, "away")
+	must(t, token.ctx.Finalize())
+	must(t, os.Rename(tokens, away))
+	must(t, os.Mkdir(tokens, 0o700))
+	for range 3 {
+		for _, f := range []func(string) error{r.open, r.evaluate, r.seal, r.newKey} {
+			wantErr(t, "away", f("away"), seal.ErrHardware)
+		}
+		_, err := token.Status(t.Context())
+		wantErr(t, "away", err, seal.ErrHardware)
+	}
+	must(t, token.ctx.Finalize())
+	must(t, os.Remove(tokens))
+	must(t, os.Rename(away, tokens))
+	r.check(t, "back")
+}
+
+// TestManyLoseTheConnection: all who work when it is lost go on, and nothing is mixed up.
+func TestManyLoseTheConnection(t *testing.T) {
+	token := newHSM(t).setup(t)
+	r := newRecord(t, token)
+	var working, lost sync.WaitGroup
+	stop := make(chan struct{})
+	var failed, done atomic.Int32
+	for range 12 {
+		working.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				for _, f := range []func(string) error{r.open, r.evaluate, r.seal} {
+					// Two losses during one request are more than it bears.
+					if err := f("race"); err != nil && !errors.Is(err, seal.ErrHardware) {
+						failed.Add(1)
+						t.Error(err)
+					} else if err == nil {
+						done.Add(1)
+					}
+				}
+			}
+		})
+	}
+	lost.Go(func() {
+		defer close(stop)
+		for done.Load() < 300 && failed.Load() == 0 {
+			before := done.Load()
+			loseIdle(token)
+			for done.Load() < before+20 && failed.Load() == 0 {
+				_ = r.evaluate("wait")
+			}
+		}
+	})
+	lost.Wait()
+	working.Wait()
+	r.check(t, "after")
+}
+
+// loseIdle closes what nobody uses at the moment: SoftHSM 2.6 crashes when a session is
+// closed under a call.
+func loseIdle(token *Token) {
+	token.mu.Lock()
+	defer token.mu.Unlock()
+	for _, h := range token.idle {
+		_ = token.ctx.CloseSession(h) // it may be closed already
+	}
+}
+
+// TestBusySessions: who waits for a session waits as long as his context, and a token
+// whose calls do not return does not hold up the others for ever.
+func TestBusySessions(t *testing.T) {
+	h := newHSM(t)
+	mustClose(t, h.setup(t))
+	o := h.options()
+	o.Sessions = 2
+	token, err := Open(t.Context(), o)
+	must(t, err)
+	r := newRecord(t, token)
+	release, busy := make(chan struct{}), make(chan struct{})
+	var working sync.WaitGroup
+	for range 2 {
+		working.Go(func() {
+			err := token.do(t.Context(), "hang", func(*session) error { busy <- struct{}{}; <-release; return nil })
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	<-busy
+	<-busy
+	ctx, cancel := context.WithCancel(t.Context())
+	waiting := make(chan error, 1)
+	working.Go(func() {
+		_, err := token.Evaluate(ctx, r.id, r.reference, compressed(r.reference[1:66]))
+		waiting <- err
+	})
+	cancel()
+	wantErr(t, "no session", <-waiting, context.Canceled)
+	close(release)
+	working.Wait()
+	r.check(t, "after")
+	if len(token.idle) > o.Sessions {
+		t.Errorf("%d sessions", len(token.idle))
+	}
+	mustClose(t, token)
+	mustClose(t, token)
+	wantErr(t, "closed", r.open(""), ErrClosed)
+	wantErr(t, "closed", r.newKey(""), ErrClosed)
+}
+
+func TestStatus(t *testing.T) {
+	token := newHSM(t).setup(t)
+	for n := range 3 {
+		lines, err := token.Status(t.Context())
+		must(t, err)
+		text := strings.Join(lines, "\n")
+		for _, want := range []string{"module: /", "token: coffer test (SoftHSM project, SoftHSM v2)", "serial: ", "firmware: ", fmt.Sprintf("record keys: %d", n)} {
+			if !strings.Contains(text, want) {
+				t.Errorf("no %q in %q", want, text)
+			}
+		}
+		_, err = token.NewKey(t.Context(), seal.ID{byte(n)})
+		must(t, err)
+	}
+	if got := printable("a\x1b[31mb\u009bc\u2028\u0085ü"); got != "a?[31mb?c??ü" {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestADestroyedKeyStaysWithItsTwin: a key that was made twice, because the first answer
+// was lost, is destroyed wholly.
+func TestTwinsAreDestroyed(t *testing.T) {
+	token := newHSM(t).setup(t)
+	r := newRecord(t, token)
+	key, err := readHandle(r.id, r.handle)
+	must(t, err)
+	inSession(t, token, func(s *session) error {
+		_, err := token.ctx.GenerateKey(s.h, mechanism(p11.CKM_AES_KEY_GEN, nil), append(token.recordTemplate(key),
+			p11.NewAttribute(p11.CKA_KEY_TYPE, p11.CKK_AES), p11.NewAttribute(p11.CKA_VALUE_LEN, 32)))
+		return err
+	})
+	must(t, token.DestroyKey(t.Context(), r.id, r.handle))
+	inSession(t, token, func(s *session) error {
+		left, err := s.find(token.recordClass(), 0)
+		if err == nil && len(left) > 0 {
+			err = fmt.Errorf("%d record keys are left", len(left))
+		}
+		return err
+	})
+}
