@@ -1,5 +1,5 @@
 # Coffer. Two commands are enough to begin: make run, make test. What is longer than a line lives in scripts/.
-.PHONY: run test check fuzz bench cli desktop fmt clean
+.PHONY: run test check fuzz bench cli desktop vault fmt clean
 
 FUZZTIME ?= 10s
 
@@ -10,5 +10,6 @@ fuzz:    ; @FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
 bench:   ; @scripts/bench.sh
 cli:     ; @scripts/build.sh cli
 desktop: ; @scripts/build.sh desktop
+vault:   ; @scripts/build.sh vault
 fmt:     ; @scripts/check.sh fmt
 clean:   ; @chmod -R u+w build 2>/dev/null; rm -rf build

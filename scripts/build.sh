@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# build.sh cli|desktop: builds build/coffer (static, no cgo) or build/coffer-desktop (the window).
+# build.sh cli|desktop|vault: builds build/coffer (static, no cgo), build/coffer-desktop (the window), or
+# build/coffer-vault (static) and, where there is a C compiler, build/coffer-vault-pkcs11 (with PKCS#11).
 . "$(dirname "$0")/lib.sh"
 use_go
 
@@ -16,5 +17,13 @@ case ${1:-} in
       *) CGO_ENABLED=1 go build "${flags[@]}" -tags migrated_fynedo -o build/coffer-desktop . ;;
     esac
     ;;
-  *) die "usage: build.sh cli|desktop" ;;
+  vault)
+    CGO_ENABLED=0 go build "${flags[@]}" -o build/coffer-vault ./cmd/coffer-vault
+    if command -v "$(go env CC)" >/dev/null; then
+      CGO_ENABLED=1 go build "${flags[@]}" -o build/coffer-vault-pkcs11 ./cmd/coffer-vault
+    else
+      say "no C compiler: coffer-vault-pkcs11 is not built"
+    fi
+    ;;
+  *) die "usage: build.sh cli|desktop|vault" ;;
 esac

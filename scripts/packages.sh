@@ -15,6 +15,7 @@ debian() {
     interop) echo nodejs npm ;;
     attributes) echo acl attr ;;
     places) echo apache2-bin rclone openssh-server openssh-client ca-certificates ;;
+    vault) echo softhsm2 swtpm swtpm-tools etcd-server gdb iproute2 ;;
     bench) echo restic borgbackup time ;;
     shell) echo shellcheck ;;
     *) die "packages.sh: no set named $1" ;;
@@ -41,6 +42,7 @@ works() {
     keyring) commands=(dbus-run-session gnome-keyring-daemon) ;;
     reader) python3 -c 'import cryptography, zstandard, cbor2' 2>/dev/null || return ;;
     places) PATH=$PATH:/usr/sbin commands=(apache2 rclone sshd ssh-keygen) ;;
+    vault) PATH=$PATH:/usr/sbin commands=(softhsm2-util swtpm etcd gcore ip) ;;
     bench) commands=(restic borg /usr/bin/time) ;;
     shell) commands=(shellcheck) ;;
     interop | attributes) ;; # their tests say by themselves what they skip

@@ -3,28 +3,32 @@
 # status is that of the worst. A single package is quicker by hand: go test -race ./app/repo
 . "$(dirname "$0")/lib.sh"
 scripts/packages.sh race desktop reader interop attributes
-[ "$(uname -s)" != Linux ] || scripts/packages.sh window keyring places
+[ "$(uname -s)" != Linux ] || scripts/packages.sh window keyring places vault
 use_go
 
 failed=()
 # part NAME COMMAND... runs one part, and remembers when it failed.
 part() { step "$@" || failed+=("$1"); }
 
-unit() { COFFER_E2E_PLACES=0 CGO_ENABLED=1 go test -race -shuffle=on -timeout 20m -tags "$HEADLESS_TAGS" ./...; }
+unit() { COFFER_E2E_PLACES=0 COFFER_E2E_VAULT=0 CGO_ENABLED=1 go test -race -shuffle=on -timeout 20m -tags "$HEADLESS_TAGS" ./...; }
 
 # servers makes sure of the real servers that the tests of the places start: a test whose server is missing skips, and
 # here nothing shall.
 servers() {
   versitygw || return
   local server
-  for server in apache2 rclone sshd ssh-keygen "$TOOLS"/versitygw-*/versitygw; do
-    PATH=$PATH:/usr/sbin command -v "$server" >/dev/null || { say "there is no $server"; return 1; }
+  for server in apache2 rclone sshd ssh-keygen softhsm2-util swtpm etcd gcore ip "$TOOLS"/versitygw-*/versitygw; do
+    PATH=$PATH:/usr/sbin:/sbin command -v "$server" >/dev/null || { say "there is no $server"; return 1; }
   done
   [ -e /usr/lib/apache2/modules/mod_dav_fs.so ] || { say "Apache has no mod_dav_fs"; return 1; }
 }
 
 # Whole backups through the command line, as built, to every kind of place; kills, and the troubles of each.
 places() { COFFER_E2E_PLACES=1 CGO_ENABLED=0 go test -count=1 -timeout 10m ./e2e/places; }
+
+# The promises of the key vault, each with every sealer and store that it is made for: the program as built, real etcd,
+# SoftHSM2, swtpm, network namespaces.
+vault() { COFFER_E2E_VAULT=1 CGO_ENABLED=1 go test -count=1 -timeout 15m ./e2e/vault; }
 
 # Fifty kills, and memory that is measured, mean little and take long under the race detector.
 heavy() { CGO_ENABLED=0 go test -count=1 -timeout 10m -run 'Kill|Memory' ./app; }
@@ -63,9 +67,10 @@ part "the second reader of the format" reader
 if [ "$(uname -s)" = Linux ]; then
   part "the key store" keyring
   part "places, against real servers" places
+  part "the vault's promises, with real tokens, TPMs and clusters" vault
   part "the window" window
 else
-  say "== the key store, the window and the places on real servers are tested on Linux only: NOT run here"
+  say "== the key store, the window, the places and the vault on real servers are tested on Linux only: NOT run here"
 fi
 
 [ ${#failed[@]} -eq 0 ] || die "$(printf 'FAILED: %s\n' "${failed[@]}")"
