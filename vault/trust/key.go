@@ -88,7 +88,7 @@ func (k Key) Encode() []byte {
 	}
 	id := hex.EncodeToString(k.vault[:])
 	return []byte("# " + what + " of the Coffer vault " + id + ".\n" +
-		"# Whoever has it can say who this vault is. Keep it secret, and away from the vault's computer.\n" +
+		"# Whoever has it can sign for this vault. Keep it secret, and away from the vault's computer.\n" +
 		"coffer-vault " + role + " 1\n" +
 		"vault " + id + "\n" +
 		"public " + base64.RawURLEncoding.EncodeToString(k.public[:]) + "\n" +

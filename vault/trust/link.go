@@ -3,6 +3,7 @@ package trust
 import (
 	"encoding/base64"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -92,6 +93,9 @@ func (l Link) WithoutInvite() Link {
 	l.Invite = ""
 	return l
 }
+
+// LogValue returns the link without its invitation: a log is read by many.
+func (l Link) LogValue() slog.Value { return slog.StringValue(l.WithoutInvite().String()) }
 
 // unwrap takes out what pasting leaves in a link: blanks, tabs, line breaks, and the
 // non-breaking space that HTML mail likes.

@@ -1,7 +1,9 @@
 package trust
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 )
@@ -34,6 +36,16 @@ func TestLinks(t *testing.T) {
 		if got.HasSecond() != (want.Second == b) || got.WithoutInvite().Invite != "" || strings.Contains(got.WithoutInvite().String(), "invite") {
 			t.Errorf("%s: second %v, without invitation %s", text, got.HasSecond(), got.WithoutInvite())
 		}
+	}
+}
+
+func TestLogsShowNoInvitation(t *testing.T) {
+	l := single()
+	l.Invite = "secret"
+	var log bytes.Buffer
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "link", l)
+	if strings.Contains(log.String(), l.Invite) || !strings.Contains(log.String(), single().String()) {
+		t.Errorf("logged as %s", log.String())
 	}
 }
 

@@ -96,7 +96,7 @@ func open(signed []byte, link Link) (*note.Note, Bundle, error) {
 	if !isVerified(n, known[0]) {
 		return nil, Bundle{}, fmt.Errorf("the root has not signed: %w", ErrBundle)
 	}
-	if link.HasSecond() && !isVerified(n, known[1]) {
+	if link.HasSecond() && (!isVerified(n, known[1]) || link.Second == link.Root) {
 		return nil, Bundle{}, fmt.Errorf("check signatures: %w", ErrSingleSigned)
 	}
 	if !isCanonical(n, vault, string(signed)) {
