@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	"go.etcd.io/etcd/pkg/v3/featuregate"
 	"go.etcd.io/etcd/server/v3/embed"
+	etcderrors "go.etcd.io/etcd/server/v3/etcdserver/errors"
 	"go.etcd.io/etcd/server/v3/features"
 )
 
@@ -86,6 +88,7 @@ type MemberOptions struct {
 type Member struct {
 	etcd      *embed.Etcd
 	endpoints []string
+	end       sync.Once
 }
 
 // StartMember starts a member. It does not wait for the others ([Member.Ready] does): the
@@ -270,7 +273,11 @@ func (m *Member) Ready(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("wait for member: %w", ctx.Err())
 	}
-	if err := m.etcd.Server.LinearizableReadNotify(ctx); err != nil {
+	err := m.etcd.Server.LinearizableReadNotify(ctx)
+	if errors.Is(err, etcderrors.ErrStopped) {
+		return fmt.Errorf("ask cluster: %w", ErrStopped)
+	}
+	if err != nil {
 		return fmt.Errorf("ask cluster: %w", err)
 	}
 	return nil
@@ -281,6 +288,6 @@ func (m *Member) Stopped() <-chan struct{} { return m.etcd.Server.StopNotify() }
 
 // Close hands the lead to another member, if it has it, and stops. It may be repeated.
 func (m *Member) Close() error {
-	m.etcd.Close()
+	m.end.Do(m.etcd.Close) // etcd's own panics when it is repeated
 	return nil
 }
