@@ -35,22 +35,14 @@ func (s *DB) View(ctx context.Context, fn func(*Tx) error) error {
 // Update calls fn, and what it has put is durable, all of it, when Update returns nil.
 // When fn returns an error nothing was written, and Update returns that error, wrapped in
 // [ErrNothing]; any other error of Update but [store.ErrClosed] leaves the outcome unknown.
-//
-// With erase, the free pages are to be overwritten: the caller does so with
-// [DB.Overwrite], or else the next Open does.
-func (s *DB) Update(ctx context.Context, erase bool, fn func(*Tx) error) error {
+func (s *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("update store: %w: %w", ErrNothing, err)
 	}
 	var refused error
 	err := s.db.Update(func(tx *bbolt.Tx) error {
-		if refused = fn(&Tx{tx}); refused != nil {
-			return refused
-		}
-		if erase {
-			return tx.Bucket(bucketMeta).Put(keyDirty, []byte{1})
-		}
-		return nil
+		refused = fn(&Tx{tx})
+		return refused
 	})
 	if refused != nil {
 		return fmt.Errorf("update store: %w: %w", ErrNothing, refused)
@@ -104,6 +96,10 @@ func (t *Tx) Each(fn func(id store.ID, revision store.Revision, row []byte) erro
 		return fn(store.ID(k), store.Revision(binary.BigEndian.Uint64(v)), v[revisionSize:])
 	})
 }
+
+// MarkErase says that the free pages are to be overwritten once the update is written: by
+// [DB.Overwrite], or else by the next Open.
+func (t *Tx) MarkErase() error { return t.tx.Bucket(bucketMeta).Put(keyDirty, []byte{1}) }
 
 // Note returns a note, nil when there is none; the slice is the caller's.
 func (t *Tx) Note(name string) []byte {

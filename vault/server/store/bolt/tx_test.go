@@ -18,7 +18,7 @@ func TestUpdateIsOneWrite(t *testing.T) {
 	s := mustOpen(t, path)
 	stop := errors.New("stop")
 	for _, want := range []error{stop, nil} {
-		err := s.Update(t.Context(), false, func(tx *Tx) error {
+		err := s.Update(t.Context(), func(tx *Tx) error {
 			for n := range byte(3) {
 				if _, err := tx.Put(store.ID{n}, []byte{n, n}); err != nil {
 					return err
@@ -65,20 +65,20 @@ func TestUpdateObeys(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	called := func(*Tx) error { t.Error("called"); return nil }
-	if err := s.Update(ctx, false, called); !errors.Is(err, context.Canceled) || !errors.Is(err, ErrNothing) {
+	if err := s.Update(ctx, called); !errors.Is(err, context.Canceled) || !errors.Is(err, ErrNothing) {
 		t.Error(err)
 	}
 	if err := s.View(ctx, called); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	err := s.Update(t.Context(), false, func(tx *Tx) error { _, err := tx.Put(store.ID{1}, nil); return err })
+	err := s.Update(t.Context(), func(tx *Tx) error { _, err := tx.Put(store.ID{1}, nil); return err })
 	if !errors.Is(err, store.ErrRow) || !errors.Is(err, ErrNothing) {
 		t.Error(err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Update(t.Context(), false, called); !errors.Is(err, store.ErrClosed) {
+	if err := s.Update(t.Context(), called); !errors.Is(err, store.ErrClosed) {
 		t.Error(err)
 	}
 }
@@ -91,7 +91,15 @@ func TestUpdateErases(t *testing.T) {
 		s := mustOpen(t, path)
 		secret := bytes.Repeat([]byte("only-in-the-old-note"), 40)
 		for i, value := range [][]byte{secret, []byte("new")} {
-			if err := s.Update(t.Context(), i == 1, func(tx *Tx) error { return tx.SetNote("state", value) }); err != nil {
+			err := s.Update(t.Context(), func(tx *Tx) error {
+				if i == 1 {
+					if err := tx.MarkErase(); err != nil {
+						return err
+					}
+				}
+				return tx.SetNote("state", value)
+			})
+			if err != nil {
 				t.Fatal(err)
 			}
 		}
