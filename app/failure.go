@@ -15,6 +15,8 @@ import (
 	"coffer/crypto"
 	"coffer/vault"
 	"coffer/vault/embedded"
+	"coffer/vault/protocol"
+	"coffer/vault/trust"
 )
 
 // A Code names one situation that the user can be in. Codes are stable: scripts, support
@@ -55,6 +57,22 @@ const (
 	CodeVaultBusy          Code = "vault-busy"
 	CodeVaultTrouble       Code = "vault-trouble"
 	CodeOutcomeUnknown     Code = "outcome-unknown"
+	CodeVaultLink          Code = "vault-link"            // the text is no link of a vault
+	CodeVaultSecondSigner  Code = "vault-second-signer"   // an alarm: the second signature is missing
+	CodeVaultExpired       Code = "vault-expired"         // what the vault says of itself has expired, or this computer's clock is wrong
+	CodeVaultOlder         Code = "vault-older"           // an alarm: it shows an older bundle than before
+	CodeVaultRolledBack    Code = "vault-rolled-back"     // an alarm: its store was put back
+	CodeVaultEvidence      Code = "vault-evidence"        // an alarm: its hardware did not prove that it counts
+	CodeVaultInvitation    Code = "vault-invitation"      // it wants an invitation
+	CodeVaultInvitationBad Code = "vault-invitation-used" // the invitation was used, or has expired
+	CodeVaultSignIn        Code = "vault-sign-in"         // it wants a sign-in
+	CodeVaultSignInRefused Code = "vault-sign-in-refused" // the sign-in is not good for it
+	CodeVaultQuota         Code = "vault-quota"           // the account has as many records as it may
+	CodeVaultLimit         Code = "vault-limit"           // until: too many requests; no try was used
+	CodeVaultSerial        Code = "vault-serial"          // somebody else tries at the same moment; no try was used
+	CodeVaultUnarmed       Code = "vault-unarmed"         // its hardware waits for the owner; no try was used
+	CodeVaultSame          Code = "vault-same"            // the password is in this vault already
+	CodeNoOtherWay         Code = "no-other-way"          // the recovery sheet must be proven first
 	CodePlaceMissing       Code = "place-missing"
 	CodePlaceNotFolder     Code = "place-not-folder"
 	CodePlaceOffline       Code = "place-offline"
@@ -158,11 +176,30 @@ var causes = []struct {
 	{crypto.ErrPasswordCharacters, CodePasswordBad},
 
 	{ErrVaultElsewhere, CodeVaultElsewhere},
+	{ErrVaultSame, CodeVaultSame},
+	{ErrNoOtherWay, CodeNoOtherWay},
+	{ErrOtherPassword, CodeWrongPassword},
+	{ErrVaultSignIn, CodeVaultSignIn},
+	{ErrVaultInvitation, CodeVaultInvitation},
+	{trust.ErrLink, CodeVaultLink},
+	{trust.ErrSingleSigned, CodeVaultSecondSigner},
+	{trust.ErrOlder, CodeVaultOlder},
+	{trust.ErrExpired, CodeVaultExpired},
+	{trust.ErrBundle, CodeVaultIdentity},
+	{trust.ErrPin, CodeVaultIdentity},
 	{vault.ErrDestroyed, CodeKeyDestroyed},
 	{vault.ErrWrongPassword, CodeWrongPassword},
 	{vault.ErrWait, CodeWait},
 	{vault.ErrLastTry, CodeWait},
 	{vault.ErrFrozen, CodeRecordFrozen},
+	{protocol.ErrNotAdmitted, CodeVaultInvitation},
+	{protocol.ErrInvitation, CodeVaultInvitationBad},
+	{protocol.ErrSignIn, CodeVaultSignInRefused},
+	{protocol.ErrQuota, CodeVaultQuota},
+	{protocol.ErrBusy, CodeVaultLimit},
+	{protocol.ErrSerial, CodeVaultSerial},
+	{protocol.ErrUnarmed, CodeVaultUnarmed},
+	{protocol.ErrOtherKey, CodeVaultTrouble},
 	{vault.ErrOffline, CodeVaultOffline},
 	{vault.ErrIdentity, CodeVaultIdentity},
 	{vault.ErrUnknownOutcome, CodeOutcomeUnknown},

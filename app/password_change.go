@@ -31,6 +31,26 @@ const maxPractice = 4 << 10
 // The commit point is the arrival of the new head in the first place. A crash before it
 // leaves the old password, one after it the new; the same call goes on from either.
 func (a *App) ChangePassword(ctx context.Context, newPassword Secret) error {
+	return a.SetPassword(ctx, PasswordOptions{Password: newPassword})
+}
+
+// PasswordOptions says what the new password is, and which vault guards it.
+type PasswordOptions struct {
+	Password Secret
+	// Vault is the coffer-vault:// link of the vault for a backup that has no password yet,
+	// or whose record has to be made anew; it may have an invitation. "" is the vault that
+	// guards the password now, if this computer reaches it, or else the one on this
+	// computer. Of a backup whose password is in another vault it moves there: see
+	// [App.MoveVault], which leaves the old one in the same way.
+	Vault string
+	// Browser is that of [SetupOptions].
+	Browser func(address string) error
+}
+
+// SetPassword is [App.ChangePassword] with a choice of the vault. Errors of a vault on a
+// network are as for [App.MoveVault].
+func (a *App) SetPassword(ctx context.Context, o PasswordOptions) error {
+	newPassword := o.Password
 	unlock, err := a.lockProfile()
 	if err != nil {
 		return err

@@ -46,8 +46,15 @@ type BackupInfo struct {
 type WayIn struct {
 	Kind          LockKind
 	SetAt         time.Time // zero for the 64 digits
-	VaultComputer string    // of a password: where its vault is
+	VaultKind     string    // of a password: VaultEmbedded or VaultServer
+	VaultComputer string    // ... the computer that an embedded vault is on
 	VaultHere     bool      // ... and whether that is this computer's vault
+	Usable        bool      // it can be tried from here: by VaultHere, or because its vault is on a network; true for other ways
+	VaultName     string    // of a vault on a network: who runs it, when it was asked; else ""
+	VaultAddress  string    // ... host:port
+	Hardware      bool      // ... and that its keys cannot be copied off a disk
+	Enforced      string    // ... and who counts the tries: EnforcedByProgram, ...; "" not known
+	Refusal       Failure   // why the vault did not answer; zero: it did, or was not asked
 	Tries         int       // limit; 0 where there is none
 	TriesLeft     int       // -1 unknown
 	Until         time.Time // no try is taken before this; zero: now

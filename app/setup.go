@@ -47,6 +47,12 @@ const (
 	NoticeKeyInFile      NoticeCode = "key-in-file"      // path: whoever reads this file opens the backup
 	NoticeKeyNotKept     NoticeCode = "key-not-kept"     // neither keyring nor file took the key: it is asked for
 	NoticeVaultHere      NoticeCode = "vault-here"       // computer: the password is lost with this computer
+	NoticeVaultServer    NoticeCode = "vault-server"     // name, address: the vault on a network that guards the password
+	NoticeVaultSoftware  NoticeCode = "vault-software"   // name, address: that vault's keys are in files, and its program counts the tries
+	NoticeVaultWaiting   NoticeCode = "vault-waiting"    // name, address: the vault that was left has not destroyed its record yet
+	NoticeVaultUnarmed   NoticeCode = "vault-unarmed"    // name: the vault's hardware still has the old count of tries
+	NoticeVaultChanged   NoticeCode = "vault-changed"    // kind, before, after: the vault says something weaker than before
+	NoticeOldPlace       NoticeCode = "old-place"        // computer, until: the place shows less than the vault knows of: newer backups are gone
 	NoticeSheetNotProven NoticeCode = "sheet-not-proven" // the recovery sheet has not been proven yet
 	NoticeNoReadme       NoticeCode = "no-readme"        // the place has a README.txt of somebody else's, which stays
 	NoticeForeignFiles   NoticeCode = "foreign-files"    // count: other files lie in the place; they stay
@@ -66,6 +72,13 @@ type SetupOptions struct {
 	Key         RootKey // shown and proven before, or the user's own; zero: made inside
 	KeepKey     KeepKey
 	SheetProven bool // the user proved the recovery sheet before this call
+
+	// Vault is the coffer-vault:// link of the vault that guards the password, which may
+	// have an invitation; "" is the vault on this computer.
+	Vault string
+	// Browser gets the address of a sign-in, once, if that vault wants one; it may also be
+	// shown to be copied. Nil: such a vault is [ErrVaultSignIn].
+	Browser func(address string) error
 }
 
 // A SetupResult is what Setup made.

@@ -13,18 +13,73 @@ import (
 	"coffer/vault/embedded"
 )
 
-// VaultStatus is what the vault says about the password of this profile.
+// VaultStatus is what the vault says about the password of this profile. Of a vault that
+// did not answer it has what this computer knows of it.
 type VaultStatus struct {
-	Kind     string // "embedded"; "" when this backup has no password
-	Where    string // folder; "" when the vault is on another computer
-	Computer string // that the vault is on
+	Kind     string // VaultEmbedded, VaultServer; "" when this backup has no password
+	Where    string // folder of an embedded one; "" when it is on another computer
+	Computer string // that an embedded one is on
 	Here     bool   // that is this computer
-	Sealer   string // "software"
-	State    string // of the record, in the vault's words: "active", "frozen", "destroyed", ...
+	Sealer   string // "software", "pkcs11", "tpm", "tpm-epochs"; "" not known
+	State    string // of the record, in the vault's words: "active", "frozen", "destroyed", ...; "" not asked
 	Tries    int
 	Left     int // -1 unknown
 	Until    time.Time
 	Log      []VaultEvent
+
+	// Of a vault on a network. What its bundle says was signed by the keys of its link.
+	Name          string // who runs it
+	Address       string // host:port
+	Link          string // without an invitation
+	Fingerprint   string // as VaultDescription.Fingerprint
+	Hardware      bool   // its keys cannot be copied off a disk
+	Enforced      string // who counts the tries: EnforcedByProgram, ...; "" not known
+	Attested      bool   // the chip has proven it, now, to this computer
+	Store         string // "file", "cluster"
+	Incarnation   uint64 // how often it went on from a copy of its store
+	BundleIssued  time.Time
+	BundleExpires time.Time
+
+	Reachable bool    // it has answered now
+	Refusal   Failure // why it did not answer, or was not asked; zero: it did
+	Warnings  []VaultWarning
+	Anchor    VaultAnchor
+	// Left behind are the records in vaults that this backup has left, newest first.
+	LeftBehind []LeftRecord
+}
+
+// A VaultWarning is something about the vault that its user should know of.
+type VaultWarning struct {
+	Code VaultWarningCode
+	Args map[string]string // never a secret
+}
+
+// A VaultWarningCode is stable, like a [Code].
+type VaultWarningCode string
+
+// The warnings.
+const (
+	VaultWarnRestored     VaultWarningCode = "restored"         // before, after: the vault went on from a copy of its store; tries may have come back
+	VaultWarnWeaker       VaultWarningCode = "weaker"           // kind, before, after: it says something weaker than before
+	VaultWarnExpires      VaultWarningCode = "expires"          // until: what it says of itself expires within 30 days, and it has nothing newer
+	VaultWarnNotDestroyed VaultWarningCode = "not-destroyed"    // name, address: a vault that was left still has its record
+	VaultWarnNoFallback   VaultWarningCode = "sheet-not-proven" // when the vault is lost, so is the backup: the recovery sheet has not been proven
+	VaultWarnLog          VaultWarningCode = "wrong-tries"      // count, device: wrong tries since the last right one
+)
+
+// A VaultAnchor is what the vault has of the newest snapshots, to notice when a place shows
+// an old state. It is sealed from the vault.
+type VaultAnchor struct {
+	Snapshots int       // how many devices, in how many places, have one
+	Newest    time.Time // zero: none
+}
+
+// A LeftRecord is the record of this backup in a vault that it has left.
+type LeftRecord struct {
+	Vault   VaultRef
+	Record  string // 32 hex digits
+	LeftAt  time.Time
+	Receipt *VaultReceipt // nil: it is still to be destroyed
 }
 
 // A VaultEvent is one line of the vault's own log of tries.
@@ -34,9 +89,6 @@ type VaultEvent struct {
 	Device string // the name that the asking computer gave itself; "" unknown
 	Left   int    // tries left after it
 }
-
-// kindEmbedded is the only kind of vault that this version reaches.
-const kindEmbedded = "embedded"
 
 // VaultStatus asks the vault how the password of this profile stands, and for its log.
 // Asking charges nothing. Of a vault on another computer it says only where that is.
@@ -61,7 +113,7 @@ func (a *App) VaultStatus(ctx context.Context) (VaultStatus, error) {
 	if head == nil || head.Vault == nil {
 		return VaultStatus{}, nil
 	}
-	status := VaultStatus{Kind: kindEmbedded, Computer: head.Vault.Computer, Tries: head.Vault.Tries, Left: -1}
+	status := VaultStatus{Kind: VaultEmbedded, Computer: head.Vault.Computer, Tries: head.Vault.Tries, Left: -1}
 	if !a.vaultHere(head.Vault) {
 		return status, nil
 	}
