@@ -23,9 +23,11 @@
 // x-coordinates, and dropped; package opaque makes a point of them.
 //
 // What it promises: who takes the disk of the vault's computer, or its backups, cannot guess.
-// Who is root on that computer can have the token evaluate as often as he likes, as long as he
-// is there: a token does not count (see seal/tpm), and who holds its PIN can have it
-// unwrap an OPRF key in the open.
+// Who is root on that computer can have the token evaluate as often as he likes, as long as
+// he is there: a token does not count (see seal/tpm). But he takes no key away with him: the
+// wrapping key has a CKA_UNWRAP_TEMPLATE, so that what it unwraps stays in the token. Some
+// tokens do not know that; there, who has the PIN can take OPRF keys out, and [Token.Status]
+// says so.
 //
 // The package needs cgo, and a build of its own: without, [Open] returns [ErrNotBuilt].
 package pkcs11

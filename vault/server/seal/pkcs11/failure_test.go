@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -384,18 +385,24 @@ func TestBusySessions(t *testing.T) {
 }
 
 func TestStatus(t *testing.T) {
-	token := newHSM(t).setup(t)
+	h := newHSM(t)
+	token := h.setup(t)
 	for n := range 3 {
 		lines, err := token.Status(t.Context())
 		must(t, err)
 		text := strings.Join(lines, "\n")
-		for _, want := range []string{"module: /", "token: coffer test (SoftHSM project, SoftHSM v2)", "serial: ", "firmware: ", fmt.Sprintf("record keys: %d", n)} {
+		for _, want := range []string{"module: /", "token: coffer test (SoftHSM project, SoftHSM v2)", "serial: ", "firmware: ", fmt.Sprintf("record keys: %d", n), "OPRF keys: stay in the token"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("no %q in %q", want, text)
 			}
 		}
 		_, err = token.NewKey(t.Context(), seal.ID{byte(n)})
 		must(t, err)
+	}
+	lines, err := h.setupPlain(t).Status(t.Context())
+	must(t, err)
+	if !slices.ContainsFunc(lines, func(s string) bool { return strings.HasPrefix(s, "OPRF keys: who has the PIN") }) {
+		t.Errorf("it hides that OPRF keys can be taken out: %q", lines)
 	}
 	if got := printable("a\x1b[31mb\u009bc\u2028\u0085ü"); got != "a?[31mb?c??ü" {
 		t.Errorf("%q", got)

@@ -6,8 +6,6 @@ import (
 	"fmt"
 
 	p11 "github.com/miekg/pkcs11"
-
-	"coffer/crypto/aead"
 )
 
 // maxObjects bounds what a module may say that it found: more than any token holds.
@@ -117,12 +115,7 @@ func (s *session) forget(key keyID) {
 // made, when there are two, and when it could leave the token or decrypt what it wrapped.
 func (s *session) wrappingKey(create bool) (p11.ObjectHandle, error) {
 	name := s.token.opts.Label + " wrap"
-	template := []*p11.Attribute{
-		p11.NewAttribute(p11.CKA_CLASS, p11.CKO_SECRET_KEY),
-		p11.NewAttribute(p11.CKA_TOKEN, true),
-		p11.NewAttribute(p11.CKA_LABEL, name),
-	}
-	objects, err := s.find(template, 2)
+	objects, err := s.find(wrappingName(name), 2)
 	if err != nil {
 		return 0, err
 	}
@@ -134,20 +127,7 @@ func (s *session) wrappingKey(create bool) (p11.ObjectHandle, error) {
 	case !create:
 		return 0, fmt.Errorf("%w: the token has no %q; a new one would not open what this vault keeps", ErrKey, name)
 	}
-	object, err := s.token.ctx.GenerateKey(s.h, mechanism(p11.CKM_AES_KEY_GEN, nil), append(template,
-		p11.NewAttribute(p11.CKA_KEY_TYPE, p11.CKK_AES),
-		p11.NewAttribute(p11.CKA_VALUE_LEN, aead.KeySize),
-		p11.NewAttribute(p11.CKA_PRIVATE, true),
-		p11.NewAttribute(p11.CKA_SENSITIVE, true),
-		p11.NewAttribute(p11.CKA_EXTRACTABLE, false),
-		p11.NewAttribute(p11.CKA_MODIFIABLE, false),
-		p11.NewAttribute(p11.CKA_WRAP, true),
-		p11.NewAttribute(p11.CKA_UNWRAP, true),
-		// A key that wraps and decrypts gives away in the open what it wrapped (Clulow, "On the
-		// Security of PKCS #11").
-		p11.NewAttribute(p11.CKA_ENCRYPT, false),
-		p11.NewAttribute(p11.CKA_DECRYPT, false),
-	))
+	object, err := s.makeWrappingKey(name)
 	if err != nil {
 		return 0, fmt.Errorf("make wrapping key: %w", err)
 	}

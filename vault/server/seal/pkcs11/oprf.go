@@ -158,20 +158,6 @@ func (s *session) unwrap(wrapped []byte) (p11.ObjectHandle, error) {
 	return 0, fmt.Errorf("unwrap: %w", err)
 }
 
-// unwrapTemplate is that of an OPRF key for one evaluation: it stays.
-func unwrapTemplate() []*p11.Attribute {
-	return []*p11.Attribute{
-		p11.NewAttribute(p11.CKA_CLASS, p11.CKO_PRIVATE_KEY),
-		p11.NewAttribute(p11.CKA_KEY_TYPE, p11.CKK_EC),
-		p11.NewAttribute(p11.CKA_TOKEN, false),
-		p11.NewAttribute(p11.CKA_PRIVATE, true),
-		p11.NewAttribute(p11.CKA_SENSITIVE, true),
-		p11.NewAttribute(p11.CKA_EXTRACTABLE, false),
-		p11.NewAttribute(p11.CKA_DERIVE, true),
-		p11.NewAttribute(p11.CKA_SIGN, false),
-	}
-}
-
 // wraps reports whether the token makes, wraps and unwraps a key.
 func (s *session) wraps() bool {
 	fresh, err := s.newOPRF()

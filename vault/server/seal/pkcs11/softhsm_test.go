@@ -120,23 +120,28 @@ func inSession(t testing.TB, token *Token, f func(s *session) error) {
 	must(t, token.do(t.Context(), "test", f))
 }
 
-// openKey returns an OPRF key in the open. SoftHSM lets who has the PIN do so; see the
-// package's doc.
+// setupPlain makes the wrapping key as for a token that does not know CKA_UNWRAP_TEMPLATE,
+// so that a test can know OPRF keys.
+func (h *hsm) setupPlain(t testing.TB) *Token {
+	t.Helper()
+	token := h.setup(t)
+	inSession(t, token, func(s *session) error {
+		name := DefaultLabel + " wrap"
+		must(t, s.destroyAll(wrappingName(name)))
+		_, err := token.ctx.GenerateKey(s.h, mechanism(p11.CKM_AES_KEY_GEN, nil), wrappingTemplate(name))
+		return err
+	})
+	mustClose(t, token)
+	return h.setup(t)
+}
+
+// openKey returns an OPRF key in the open, after setupPlain.
 func openKey(t *testing.T, s seal.Sealer, _ seal.ID, b []byte) (scalar []byte) {
 	t.Helper()
 	r, err := readReference(b)
 	must(t, err)
 	inSession(t, s.(*Token), func(s *session) error {
-		template := unwrapTemplate()
-		for i, a := range template {
-			switch a.Type {
-			case p11.CKA_SENSITIVE:
-				template[i] = p11.NewAttribute(p11.CKA_SENSITIVE, false)
-			case p11.CKA_EXTRACTABLE:
-				template[i] = p11.NewAttribute(p11.CKA_EXTRACTABLE, true)
-			}
-		}
-		key, err := s.token.ctx.UnwrapKey(s.h, mechanism(p11.CKM_AES_KEY_WRAP_PAD, nil), s.wrapper, r.wrapped, template)
+		key, err := s.token.ctx.UnwrapKey(s.h, mechanism(p11.CKM_AES_KEY_WRAP_PAD, nil), s.wrapper, r.wrapped, unwrapAs(false))
 		if err != nil {
 			return err
 		}
@@ -154,7 +159,18 @@ func openKey(t *testing.T, s seal.Sealer, _ seal.ID, b []byte) (scalar []byte) {
 func TestConforms(t *testing.T) {
 	h := newHSM(t)
 	mustClose(t, h.setup(t))
-	sealtest.Run(t, sealtest.Options{OPRFKey: openKey}, func(t *testing.T) (seal.Sealer, func() seal.Sealer) {
+	h.conforms(t, sealtest.Options{})
+}
+
+// TestConformsToSoftware compares with evaluations in software as well.
+func TestConformsToSoftware(t *testing.T) {
+	h := newHSM(t)
+	mustClose(t, h.setupPlain(t))
+	h.conforms(t, sealtest.Options{OPRFKey: openKey})
+}
+
+func (h *hsm) conforms(t *testing.T, opts sealtest.Options) {
+	sealtest.Run(t, opts, func(t *testing.T) (seal.Sealer, func() seal.Sealer) {
 		var last *Token
 		again := func() seal.Sealer {
 			if last != nil {
@@ -204,6 +220,13 @@ func TestKeysStay(t *testing.T) {
 				}
 			}
 		}
+		thief := unwrapAs(false)
+		for name, template := range map[string][]*p11.Attribute{"to be read": thief, "without a word": thief[:3], "to be wrapped": append(thief[:4:4], thief[5])} {
+			key, err := token.ctx.UnwrapKey(s.h, mechanism(p11.CKM_AES_KEY_WRAP_PAD, nil), s.wrapper, r.wrapped, template)
+			if err == nil {
+				t.Errorf("OPRF key: unwrapped %s: %d", name, key)
+			}
+		}
 		gcm := p11.NewGCMParams(make([]byte, ivSize), nil, 8*tagSize)
 		defer gcm.Free()
 		if err := token.ctx.DecryptInit(s.h, mechanism(p11.CKM_AES_GCM, gcm), s.wrapper); err == nil {
@@ -217,7 +240,7 @@ func TestKeysStay(t *testing.T) {
 // TestNothingIsLeft looks for session objects and for what the token's disk tells.
 func TestNothingIsLeft(t *testing.T) {
 	h := newHSM(t)
-	token := h.setup(t)
+	token := h.setupPlain(t)
 	id, body := seal.ID{1}, bytes.Repeat([]byte("a plain body, "), 20)
 	handle, err := token.NewKey(t.Context(), id)
 	must(t, err)

@@ -140,7 +140,8 @@ func (*Token) Class() string { return seal.ClassToken }
 func (*Token) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[redacted]")) }
 
 // Status returns what an operator wants to know, a line each: module, token, serial number,
-// firmware, number of record keys. [seal.ErrHardware].
+// firmware, number of record keys, and whether OPRF keys stay in the token also for who
+// has its PIN, which it tries. [seal.ErrHardware].
 func (t *Token) Status(ctx context.Context) ([]string, error) {
 	var lines []string
 	err := t.do(ctx, "ask token", func(s *session) error {
@@ -152,12 +153,21 @@ func (t *Token) Status(ctx context.Context) ([]string, error) {
 		if err != nil {
 			return err
 		}
+		stay, err := s.oprfKeysStay()
+		if err != nil {
+			return err
+		}
+		oprf := "OPRF keys: stay in the token"
+		if !stay {
+			oprf = "OPRF keys: who has the PIN can take them out (the wrapping key has no CKA_UNWRAP_TEMPLATE)"
+		}
 		lines = []string{
 			"module: " + printable(t.opts.Module),
 			"token: " + printable(info.Label) + " (" + printable(info.ManufacturerID) + ", " + printable(info.Model) + ")",
 			"serial: " + printable(info.SerialNumber),
 			fmt.Sprintf("firmware: %d.%d", info.FirmwareVersion.Major, info.FirmwareVersion.Minor),
 			fmt.Sprintf("record keys: %d", len(keys)),
+			oprf,
 		}
 		return nil
 	})
