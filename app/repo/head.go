@@ -26,7 +26,7 @@ type VaultSlot struct {
 	Link       string
 	VaultID    [16]byte
 	ServerKey  [33]byte
-	Computer   string // that the vault is on, where it is embedded
+	Computer   string // that the vault is on, where it is embedded; else who runs it
 	Record     [16]byte
 	Generation uint64
 	CloudShare [32]byte
@@ -36,6 +36,7 @@ type VaultSlot struct {
 	Tries      int
 	SetAt      int64 // seconds since 1970
 	ReceiptKey [32]byte
+	Guard      [33]byte // where the vault's hardware counts; zero: there is none
 }
 
 // A PassphraseSlot is the way in by a passphrase without a vault.
@@ -78,6 +79,9 @@ func (v *VaultSlot) append(b []byte) []byte {
 	m.uint(11, uint64(v.Tries))
 	m.uint(12, uint64(v.SetAt))
 	m.bytes(13, string(v.ReceiptKey[:]))
+	if v.Guard != [33]byte{} {
+		m.bytes(14, string(v.Guard[:]))
+	}
 	return m.end()
 }
 
@@ -172,12 +176,17 @@ func (d *decoder) vaultSlot() *VaultSlot {
 			v.SetAt = d.size()
 		case 13:
 			d.exact(v.ReceiptKey[:])
+		case 14:
+			d.exact(v.Guard[:])
+			if v.Guard == [33]byte{} {
+				d.fail() // is written by leaving it out
+			}
 		default:
 			return false
 		}
 		return true
 	})
-	d.need(seen, 13)
+	d.need(seen&^keyMask(14), 13)
 	return v
 }
 

@@ -260,3 +260,19 @@ func TestOfflineIsNotDamage(t *testing.T) {
 		t.Errorf("read: %v", err)
 	}
 }
+
+// TestGuard: heads with and without one come back as they were, and one of zeros, which is
+// another spelling of none, is refused.
+func TestGuard(t *testing.T) {
+	for _, h := range []*Head{fullHead(), serverHead()} {
+		back, err := parseHead(sealHead(testKeys(t), h))
+		if err != nil || *back.Vault != *h.Vault {
+			t.Errorf("%+v, %v", back, err)
+		}
+	}
+	h := serverHead()
+	spelled := bytes.Replace(sealHead(testKeys(t), h), h.Vault.Guard[:], make([]byte, 33), 1)
+	if _, err := parseHead(spelled); !errors.Is(err, errFormat) {
+		t.Errorf("a guard of zeros: %v", err)
+	}
+}

@@ -56,7 +56,7 @@ func parsers(t testing.TB) []parser {
 			packs, err := parseIndex(b)
 			return indexBody(packs), err
 		}},
-		{"head", [][]byte{sealHead(testKeys(t), fullHead()), sealHead(testKeys(t), &Head{Generation: 1})}, func(b []byte) ([]byte, error) {
+		{"head", [][]byte{sealHead(testKeys(t), fullHead()), sealHead(testKeys(t), serverHead()), sealHead(testKeys(t), &Head{Generation: 1})}, func(b []byte) ([]byte, error) {
 			h, err := parseHead(b)
 			if err != nil {
 				return nil, err
@@ -152,6 +152,14 @@ func fullHead() *Head {
 		},
 		Passphrase: &PassphraseSlot{PassphraseSlot: slot, SetAt: 6},
 	}
+}
+
+// serverHead is fullHead with a vault on a network, whose hardware counts.
+func serverHead() *Head {
+	h := fullHead()
+	h.Vault.Link = "coffer-vault://vault.example.org:7443#" + strings.Repeat("A", 42) + "E"
+	h.Vault.Guard = [33]byte{2, 7}
+	return h
 }
 
 // TestMangled holds every parser to one form: each prefix, each cut, each added byte and

@@ -27,6 +27,7 @@ type vectors struct {
 	Table   string // pack table of 3 segments
 	Index   string // body of an index of 2 packs, before padding
 	Public  string // public part of a head
+	Server  string // of one whose vault is on a network, and has hardware that counts
 }
 
 // A paddedVector is a payload in an object with so many bytes beside it.
@@ -66,6 +67,7 @@ func makeVectors(t *testing.T) vectors {
 		Table:   hex.EncodeToString(appendTable(nil, testTable(3))),
 		Index:   hex.EncodeToString(testIndexBody()),
 		Public:  hex.EncodeToString(fullHead().public()),
+		Server:  hex.EncodeToString(serverHead().public()),
 	}
 	for _, payload := range [][]byte{{}, {0}, {0x80}, {0x80, 0, 0}, []byte("payload"), seeded(1, 200)} {
 		padded := pad(append([]byte{}, payload...), 112)
