@@ -184,6 +184,13 @@ func TestOneMessageEachWay(t *testing.T) {
 	if _, err := r.Open(aad, x.ciphertext); !errors.Is(err, ErrMessage) {
 		t.Fatalf("opened twice: %v", err)
 	}
+	next, err := x.sender.context.Seal(aad, []byte("a stranger's sender goes on"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Open(aad, next); !errors.Is(err, ErrMessage) {
+		t.Fatalf("opened a second message: %v", err)
+	}
 	defer func() {
 		if recover() == nil {
 			t.Fatal("sealed twice")

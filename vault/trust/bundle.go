@@ -193,7 +193,7 @@ func allDiffer[T comparable](list []T) bool {
 // without query and fragment; also http, but on this very computer only.
 func isIssuer(s string) bool {
 	u, err := url.Parse(s)
-	if err != nil || !isVisible(s) || u.Host == "" || u.User != nil || u.Opaque != "" || strings.ContainsAny(s, "?#") {
+	if err != nil || !isVisible(s) || u.Host == "" || u.User != nil || strings.ContainsAny(s, "?#") {
 		return false
 	}
 	addr, err := netip.ParseAddr(u.Hostname())

@@ -51,6 +51,7 @@ func TestBadKeyFiles(t *testing.T) {
 		"vault not hex":     strings.Replace(good, "vault 10", "vault 1x", 1),
 		"vault upper case":  strings.ReplaceAll(good, "1a1b", "1A1B"),
 		"half a vault":      strings.ReplaceAll(good, "101112131415161718191a1b1c1d1e1f", "1011121314151617"),
+		"a longer vault":    strings.ReplaceAll(good, "1e1f", "1e1f20"),
 		"two keys":          good + good,
 		"a link":            single().String(),
 		"a signed bundle":   string(mustSign(t, sampleBundle(t))),

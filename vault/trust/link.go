@@ -138,13 +138,12 @@ func CheckAddress(s string) error {
 	}
 	addr, err := netip.ParseAddr(host)
 	if err != nil {
-		if strings.Contains(host, ":") || !isName(host) {
+		if !isName(host) {
 			return fmt.Errorf("the host is no name in lower case and no IP address: %w", ErrLink)
 		}
 		return nil
 	}
-	bracketed := strings.HasPrefix(s, "[")
-	if addr.String() != host || addr.Zone() != "" || addr.Is4In6() || addr.Is4() == bracketed {
+	if addr.String() != host || addr.Zone() != "" || addr.Is4In6() {
 		return fmt.Errorf("the IP address is not written in its usual form: %w", ErrLink)
 	}
 	if addr.IsUnspecified() || addr.IsMulticast() {

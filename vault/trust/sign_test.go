@@ -47,6 +47,10 @@ func TestSignedBundles(t *testing.T) {
 		}
 	}
 	if !bytes.Equal(twice, mustAddSignature(t, twice, sampleSecond())) {
+		t.Error("the second signature is not renewed")
+	}
+	// A new second signer takes the place of the old one.
+	if !bytes.Equal(twice, mustAddSignature(t, mustAddSignature(t, once, NewSecond(sampleVault)), sampleSecond())) {
 		t.Error("the second signature is not replaced")
 	}
 }
@@ -79,6 +83,11 @@ func TestForgedBundles(t *testing.T) {
 		binary.BigEndian.PutUint32(raw, v.KeyHash())
 		return "— " + v.Name() + " " + base64.StdEncoding.EncodeToString(raw) + "\n"
 	}
+	loosen := func(line string) string { // base64 that decodes to the same: its last character has two bits to spare
+		at := strings.LastIndexByte(line, '=') - 1
+		const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+		return line[:at] + string(digits[strings.IndexByte(digits, line[at])+1]) + line[at+1:]
+	}
 	unsigned := string(text) + "\n"
 	for _, f := range []struct {
 		name   string
@@ -104,6 +113,8 @@ func TestForgedBundles(t *testing.T) {
 		{"three signatures", forge(t, text, root, second, thief2), double(), ErrBundle},
 		{"signature twice", []byte(unsigned + line(once, 0) + line(once, 0)), single(), ErrBundle},
 		{"second's signature is the root's", []byte(unsigned + line(once, 0) + rename(line(once, 0), second)), double(), ErrBundle},
+		{"bits after the end", []byte(unsigned + loosen(line(once, 0))), single(), ErrBundle},
+		{"bits after the end of the second", []byte(unsigned + line(twice, 0) + loosen(line(twice, 1))), single(), ErrBundle},
 		{"other text, old signature", splice(mustEncode(t, changed(t, func(b *Bundle) { b.Tries = 100 })), twice), double(), ErrBundle},
 		{"another vault, its signature", splice(otherText, twice), double(), ErrBundle},
 		{"another vault, name of this", forge(t, otherText, root), single(), ErrBundle},
