@@ -31,10 +31,9 @@
 //
 // etcd is a log. Replace leaves the former value of a row in the key space until it is
 // compacted, in the data file until that is defragmented, and in the write-ahead log of
-// each member until the log is purged, which nobody can order: a log file goes when
-// thousands of later writes have come, and five are kept. Blocks that the operating
-// system has freed, members that were away, and the operator's backups are further
-// copies. So there is no [store.Eraser] here, on purpose: its promise, that nothing of
+// each member, whose files go when several newer ones of 64 MiB are full, and which nobody
+// can order to go earlier. Blocks that the operating system has freed, members that were
+// away, and the operator's backups are further copies. So there is no [store.Eraser] here, on purpose: its promise, that nothing of
 // the former values can be read, cannot be kept.
 //
 // [DB.Forget] does what can be done: it replaces the row, compacts, and has every member
@@ -47,6 +46,7 @@
 //
 // The cluster should serve the vault alone: Forget compacts the history of all of it.
 // A cluster restored from a snapshot has forgotten charges, and revisions come twice:
-// stop every vault first (docs/vault-protocol.md). Use etcd 3.4.15 or newer, not 3.5.0 to
-// 3.5.2, which could lose acknowledged writes.
+// stop every vault first, and take what the vaults then say for older than it was. Use
+// etcd 3.4.22 or newer, but not 3.5.0 to 3.5.5: after a crash the data of their members
+// could differ (etcd issues 13766 and 14685).
 package etcd

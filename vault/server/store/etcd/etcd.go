@@ -171,7 +171,7 @@ func (s *DB) dial(ctx context.Context, endpoints []string) (client *clientv3.Cli
 			}),
 		},
 	}
-	err = patiently(ctx, func(ctx context.Context) error {
+	err = s.patiently(ctx, func(ctx context.Context) error {
 		// The client must outlive ctx, but signing in must obey it.
 		life, end := context.WithCancel(context.WithoutCancel(ctx))
 		config.Context = life
@@ -193,7 +193,7 @@ func (s *DB) dial(ctx context.Context, endpoints []string) (client *clientv3.Cli
 // prepare finds the mark of the format, or sets it.
 func (s *DB) prepare(ctx context.Context) error {
 	key := s.formatKey()
-	return patiently(ctx, func(ctx context.Context) error {
+	return s.patiently(ctx, func(ctx context.Context) error {
 		ctx, cancel := s.once(ctx)
 		defer cancel()
 		answer, err := s.client.Txn(ctx).

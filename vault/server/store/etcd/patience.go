@@ -18,13 +18,13 @@ const (
 )
 
 // patiently calls send until it succeeds, fails for good, or ctx is over.
-func patiently(ctx context.Context, send func(context.Context) error) error {
+func (s *DB) patiently(ctx context.Context, send func(context.Context) error) error {
 	for wait := firstWait; ; wait = min(2*wait, lastWait) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		err := send(ctx)
-		if err == nil || !passing(err) {
+		if err == nil || !s.passing(err) {
 			return err
 		}
 		select {
@@ -40,7 +40,7 @@ func patiently(ctx context.Context, send func(context.Context) error) error {
 func (s *DB) request(ctx context.Context, send func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, s.options.RequestTimeout)
 	defer cancel()
-	return patiently(ctx, func(ctx context.Context) error {
+	return s.patiently(ctx, func(ctx context.Context) error {
 		ctx, cancel := s.once(ctx)
 		defer cancel()
 		return send(ctx)
@@ -55,9 +55,12 @@ func (s *DB) once(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // passing says whether an error may go away by itself, so that sending again makes sense.
 // It says nothing about what was done: no error does.
-func passing(err error) bool {
-	if errors.Is(err, rpctypes.ErrInvalidAuthToken) || errors.Is(err, rpctypes.ErrAuthOldRevision) || errors.Is(err, rpctypes.ErrUserEmpty) {
+func (s *DB) passing(err error) bool {
+	if errors.Is(err, rpctypes.ErrInvalidAuthToken) || errors.Is(err, rpctypes.ErrAuthOldRevision) {
 		return true // the client library has signed in again meanwhile
+	}
+	if errors.Is(err, rpctypes.ErrUserEmpty) {
+		return s.options.Username != "" // likewise; without a name it never will
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return true // of one copy; patiently looks at the request's own context
