@@ -38,6 +38,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"coffer/vault/server/seal"
 )
 
 var (
@@ -88,6 +90,12 @@ type Options struct {
 	// Sessions is how many operations may run at once, at most MaxSessions; the token must
 	// have room for one session more. 0: DefaultSessions.
 	Sessions int
+}
+
+// A Key names one record key that lies in a token.
+type Key struct {
+	ID     seal.ID
+	Handle []byte
 }
 
 // withDefaults returns a checked and filled copy. [ErrOptions].

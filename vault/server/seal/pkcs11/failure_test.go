@@ -430,3 +430,66 @@ func TestTwinsAreDestroyed(t *testing.T) {
 		return err
 	})
 }
+
+func TestKeys(t *testing.T) {
+	h := newHSM(t)
+	token := h.setup(t)
+	want := map[string]seal.ID{}
+	for n := range 30 {
+		id := seal.ID{byte(n), 9}
+		handle, err := token.NewKey(t.Context(), id)
+		must(t, err)
+		want[string(handle)] = id
+		if n%3 == 0 {
+			must(t, token.DestroyKey(t.Context(), id, handle))
+			delete(want, string(handle))
+		}
+	}
+	keys, err := token.Keys(t.Context())
+	must(t, err)
+	if len(keys) != len(want) {
+		t.Fatalf("%d keys, want %d", len(keys), len(want))
+	}
+	for _, key := range keys {
+		if id, ok := want[string(key.Handle)]; !ok || id != key.ID {
+			t.Fatalf("%x of %x is not one of them", key.Handle, key.ID)
+		}
+		must(t, token.DestroyKey(t.Context(), key.ID, key.Handle))
+	}
+	if keys, err = token.Keys(t.Context()); err != nil || len(keys) != 0 {
+		t.Fatalf("%d keys are left, %v", len(keys), err)
+	}
+	mustClose(t, token)
+	o := h.options()
+	o.Label = "another vault"
+	other, err := Setup(t.Context(), o)
+	must(t, err)
+	defer mustClose(t, other)
+	_, err = other.NewKey(t.Context(), seal.ID{1})
+	must(t, err)
+	mustClose(t, other)
+	if keys, err = h.setup(t).Keys(t.Context()); err != nil || len(keys) != 0 {
+		t.Fatalf("%d keys of another vault, %v", len(keys), err)
+	}
+}
+
+// TestCloseIsPatientForAWhile: a call that does not return must not keep a program from ending.
+func TestCloseIsPatientForAWhile(t *testing.T) {
+	token := newHSM(t).setup(t)
+	token.patience = 1
+	release, busy := make(chan struct{}), make(chan struct{})
+	var working sync.WaitGroup
+	working.Go(func() {
+		err := token.do(t.Context(), "hang", func(*session) error { close(busy); <-release; return nil })
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	<-busy
+	wantErr(t, "close", token.Close(), seal.ErrHardware)
+	_, err := token.Status(t.Context())
+	wantErr(t, "closed", err, ErrClosed)
+	close(release)
+	working.Wait()
+	must(t, token.ctx.Finalize()) // for the tests that follow
+}

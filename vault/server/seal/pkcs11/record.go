@@ -5,6 +5,7 @@ package pkcs11
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	p11 "github.com/miekg/pkcs11"
@@ -143,6 +144,41 @@ func (t *Token) DestroyKey(ctx context.Context, id seal.ID, handle []byte) error
 		s.forget(key)
 		return s.destroyAll(t.recordTemplate(key))
 	})
+}
+
+// Keys lists the record keys in the token, of all vaults with this label. A key that no row
+// of the store names is left from a crash: between the making of a key and the writing of
+// its row, or, and that one matters, between the writing of a destroyed record's new row and
+// the destruction of its old key. Who destroys such keys must be sure that nobody is about
+// to write their rows. [seal.ErrHardware].
+func (t *Token) Keys(ctx context.Context) ([]Key, error) {
+	var keys []Key
+	err := t.do(ctx, "list record keys", func(s *session) error {
+		objects, err := s.find(t.recordClass(), 0)
+		if err != nil {
+			return err
+		}
+		keys = make([]Key, 0, len(objects))
+		for _, object := range objects {
+			got, err := t.ctx.GetAttributeValue(s.h, object, []*p11.Attribute{p11.NewAttribute(p11.CKA_ID, nil)})
+			if is(err, p11.CKR_OBJECT_HANDLE_INVALID) { // destroyed a moment ago
+				continue
+			}
+			if err != nil {
+				return fmt.Errorf("read name of record key: %w", err)
+			}
+			if len(got) != 1 || len(got[0].Value) != len(keyID{}) {
+				return errors.New("read name of record key: it is none")
+			}
+			name, id := got[0].Value[:nameSize], got[0].Value[nameSize:]
+			keys = append(keys, Key{ID: seal.ID(id), Handle: append([]byte{version}, name...)})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return keys, nil
 }
 
 // withKey runs use with a record key. The number of an object may be old, when another

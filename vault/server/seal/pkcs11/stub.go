@@ -28,6 +28,9 @@ func (*Token) Close() error { return nil }
 // Status returns [ErrNotBuilt].
 func (*Token) Status(context.Context) ([]string, error) { return nil, ErrNotBuilt }
 
+// Keys returns [ErrNotBuilt].
+func (*Token) Keys(context.Context) ([]Key, error) { return nil, ErrNotBuilt }
+
 // NewKey returns [ErrNotBuilt].
 func (*Token) NewKey(context.Context, seal.ID) ([]byte, error) { return nil, ErrNotBuilt }
 

@@ -22,6 +22,7 @@ func TestWithoutCgo(t *testing.T) {
 	ctx, id := t.Context(), seal.ID{}
 	for name, call := range map[string]func() error{
 		"Status":      func() error { _, err := token.Status(ctx); return err },
+		"Keys":        func() error { _, err := token.Keys(ctx); return err },
 		"NewKey":      func() error { _, err := token.NewKey(ctx, id); return err },
 		"Seal":        func() error { _, err := token.Seal(ctx, id, nil, nil); return err },
 		"Open":        func() error { _, err := token.Open(ctx, id, nil, nil); return err },

@@ -27,10 +27,11 @@ const maxCached = 1 << 16
 // waiting for a session. A token that never answers holds the session of that call, and
 // whoever waits for one is told [seal.ErrHardware] when his context ends.
 type Token struct {
-	opts  Options
-	ctx   *p11.Ctx
-	slots chan struct{} // one for each session in use: at most opts.Sessions
-	door  chan struct{} // held by who connects or opens a session: one at a time
+	opts     Options
+	patience time.Duration // of Close
+	ctx      *p11.Ctx
+	slots    chan struct{} // one for each session in use: at most opts.Sessions
+	door     chan struct{} // held by who connects or opens a session: one at a time
 
 	// Behind the door:
 	booter  bool  // this Token has initialized the module, and finalizes it
@@ -73,7 +74,7 @@ func open(ctx context.Context, o Options, create bool) (*Token, error) {
 	if module == nil {
 		return nil, fmt.Errorf("%w: %s cannot be loaded", ErrModule, o.Module)
 	}
-	t := &Token{opts: o, ctx: module, slots: make(chan struct{}, o.Sessions), door: make(chan struct{}, 1)}
+	t := &Token{opts: o, ctx: module, slots: make(chan struct{}, o.Sessions), door: make(chan struct{}, 1), patience: closeWait}
 	if err := t.boot(); err != nil {
 		module.Destroy()
 		return nil, err
@@ -107,17 +108,13 @@ func (t *Token) Close() error {
 	if again {
 		return nil
 	}
-	patience := time.NewTimer(closeWait)
-	defer patience.Stop()
-	defer func() {
-		for len(t.slots) > 0 { // who still waits for one is told ErrClosed
-			<-t.slots
-		}
-	}()
+	timer := time.NewTimer(t.patience)
+	defer timer.Stop()
 	for range cap(t.slots) {
 		select {
 		case t.slots <- struct{}{}:
-		case <-patience.C:
+			defer func() { <-t.slots }() // who waits for one is told ErrClosed then
+		case <-timer.C:
 			return fmt.Errorf("close token: %w: it does not answer", seal.ErrHardware)
 		}
 	}
