@@ -11,7 +11,7 @@ import (
 
 // The leader is killed at any moment, again and again, under a crowd that charges.
 func TestKillsOfTheLeaderLoseNoCharge(t *testing.T) {
-	const killFor = 12 * time.Second
+	const killFor = 10 * time.Second
 	c := etcdtest.StartCluster(t, 3)
 	options := Options{Endpoints: c.Endpoints()}
 	people := newCrowd(mustOpen(t, options), mustOpen(t, options), mustOpen(t, options))

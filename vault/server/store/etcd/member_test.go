@@ -25,7 +25,7 @@ func TestAMinorityOfMembersIsNotReady(t *testing.T) {
 			t.Fatalf("a closed member is ready: %v", err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	if err := members[0].Ready(ctx); err == nil {
 		t.Fatal("one member of three is ready")

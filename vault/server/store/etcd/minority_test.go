@@ -34,7 +34,7 @@ func TestAMinorityNeverAnswers(t *testing.T) {
 	}
 	only := make([]*DB, c.Len()) // one member each
 	for i := range only {
-		only[i] = mustOpen(t, Options{Endpoints: []string{c.Endpoint(i)}, TLS: c.TLS(), RequestTimeout: time.Second})
+		only[i] = mustOpen(t, Options{Endpoints: []string{c.Endpoint(i)}, TLS: c.TLS(), RequestTimeout: 500 * time.Millisecond})
 	}
 
 	killed := c.Leader()
