@@ -19,10 +19,15 @@ const maxDeviceName = 48
 
 // A Client asks one vault. It is safe for concurrent use.
 type Client struct {
-	http    *http.Client
 	channel channel
 	pin     Pin
 	device  string
+
+	// Of a vault on a network; nil or zero for the embedded one.
+	remote    *network // the channel, too
+	memory    *memory
+	admission Admission
+	warn      func(error)
 
 	// ksf is opaque.Argon2id; tests of this package put in a faster one.
 	ksf func(protocol.Cost) (opaque.KSF, error)
@@ -37,30 +42,39 @@ func NewClient(transport http.RoundTripper, pin Pin, device string) *Client {
 		return http.ErrUseLastResponse
 	}}
 	return &Client{
-		http: client, channel: &pipe{client, protocol.EmbeddedBinding(pin.VaultID)},
-		pin: pin, device: device,
+		channel: &pipe{client, pin},
+		pin:     pin, device: device,
 		ksf: func(c protocol.Cost) (opaque.KSF, error) {
 			return opaque.Argon2id(c.MemoryKiB, c.Time, c.Threads)
 		},
 	}
 }
 
-// Info asks the vault about itself. [ErrIdentity] when it is not the pinned one;
-// [ErrOffline].
+// Info asks the vault about itself; of a vault on a network it is made of its bundle.
+// [ErrIdentity] when it is not the pinned one; [ErrOffline].
 func (c *Client) Info(ctx context.Context) (Info, error) {
-	info, err := c.info(ctx)
+	info, err := c.channel.info(ctx)
 	if err != nil {
 		return Info{}, fmt.Errorf("ask vault for its identity: %w", err)
 	}
 	return info, nil
 }
 
-func (c *Client) info(ctx context.Context) (Info, error) {
+// ready checks the slot and the vault, before anything is said to it.
+func (c *Client) ready(ctx context.Context, slot Slot) error {
+	if err := c.usable(slot); err != nil {
+		return err
+	}
+	_, err := c.Info(ctx)
+	return err
+}
+
+func (p *pipe) info(ctx context.Context) (Info, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, baseURL+protocol.InfoPath, nil)
 	if err != nil {
 		return Info{}, err
 	}
-	resp, err := c.http.Do(req)
+	resp, err := p.http.Do(req)
 	if err != nil {
 		return Info{}, fmt.Errorf("%w: %w", ErrOffline, err)
 	}
@@ -76,7 +90,7 @@ func (c *Client) info(ctx context.Context) (Info, error) {
 	if err != nil {
 		return Info{}, fmt.Errorf("%w: %w", ErrOffline, err)
 	}
-	if info.VaultID != c.pin.VaultID || info.ServerKey != c.pin.ServerKey || info.ReceiptKey != c.pin.ReceiptKey {
+	if PinOf(info) != p.pin {
 		return Info{}, ErrIdentity
 	}
 	return info, nil
@@ -94,6 +108,9 @@ type signer interface{ Sign([]byte) []byte }
 type channel interface {
 	// exchange sends what sign returns for the binding of this one request.
 	exchange(ctx context.Context, kind protocol.Kind, sign func(binding [32]byte) []byte) (reply []byte, err error)
+	// info returns what the vault says about itself, once it is known to be the vault of
+	// the pin. [ErrIdentity].
+	info(ctx context.Context) (Info, error)
 }
 
 // post sends a request and returns the body of the reply. body is the encoded request with
@@ -117,12 +134,12 @@ func (c *Client) post(ctx context.Context, kind protocol.Kind, body []byte, owne
 
 // A pipe is the channel to the vault inside the app.
 type pipe struct {
-	http    *http.Client
-	binding [32]byte
+	http *http.Client
+	pin  Pin
 }
 
 func (p *pipe) exchange(ctx context.Context, kind protocol.Kind, sign func([32]byte) []byte) ([]byte, error) {
-	return send(ctx, p.http, baseURL+protocol.Of(kind).Path, sign(p.binding))
+	return send(ctx, p.http, baseURL+protocol.Of(kind).Path, sign(protocol.EmbeddedBinding(p.pin.VaultID)))
 }
 
 // send posts body once. A transport must never send it twice: each could be charged.

@@ -16,20 +16,20 @@ import (
 // until the new password has been used once, which Enroll does; then the old generation
 // is destroyed.
 //
-// save must make the pending generation durable, or fail. It is called twice: before the
-// first message that changes anything, and, with Committed set, before the old password
-// stops working. After a crash or an error the caller hands the last one saved to
+// save must make the pending generation durable, or fail. It is called before the first
+// message that changes anything; when there is a ticket, which a new record needs where not
+// everybody may register ([Client.WithAdmission]); and, with Committed set, before the old
+// password stops working. After a crash or an error the caller hands the last one saved to
 // [Client.Resume] and never begins anew: a vault that swallows its answers must not be
 // able to make a client register, and so expose, its password again and again.
 //
-// The zero cost stands for crypto.DefaultKDFCost. [ErrOffline], [ErrIdentity],
+// The zero cost stands for crypto.DefaultKDFCost; a bundle may ask for more. [ErrOffline], [ErrIdentity],
 // [ErrWeakKDF], [ErrFrozen], [ErrDestroyed], [ErrUnknownRecord] (another root key, or old
-// was replaced), [ErrUnknownOutcome], those of crypto.NormalizePassword and of save.
+// was replaced), [ErrUnknownOutcome], those of crypto.NormalizePassword and of save. Of a
+// vault on a network also [ErrNotAdmitted], [ErrInvitation], [ErrSignIn], [ErrQuota],
+// [ErrEvidence], and those of [Client.Status].
 func (c *Client) Enroll(ctx context.Context, root crypto.RootKey, password crypto.Secret, cost crypto.KDFCost, old *Slot, save func(Pending) error) (Slot, error) {
-	if cost == (crypto.KDFCost{}) {
-		cost = crypto.DefaultKDFCost()
-	}
-	price := protocol.Cost(cost)
+	price := c.price(cost)
 	if err := price.Check(); err != nil {
 		return Slot{}, fmt.Errorf("enroll: %w", err)
 	}
@@ -42,15 +42,24 @@ func (c *Client) Enroll(ctx context.Context, root crypto.RootKey, password crypt
 	if err != nil {
 		return Slot{}, err
 	}
+	if err := c.admissible(); old == nil && err != nil {
+		return Slot{}, fmt.Errorf("enroll: %w", err)
+	}
 	generation, err := c.nextGeneration(ctx, root, old)
 	if err != nil {
 		return Slot{}, fmt.Errorf("enroll: %w", err)
 	}
 	p := newPending(info, c.pin, price, old, generation, time.Now())
+	c.place(&p.Slot, root, old)
 	if err := save(p); err != nil {
 		return Slot{}, fmt.Errorf("enroll: save pending generation: %w", err)
 	}
-	if err := c.register(ctx, p.Slot, root, password); err != nil {
+	if old == nil {
+		if err := c.fetchTicket(ctx, &p, save); err != nil {
+			return Slot{}, fmt.Errorf("enroll: %w", err)
+		}
+	}
+	if err := c.register(ctx, p, root, password); err != nil {
 		return Slot{}, fmt.Errorf("enroll: %w", err)
 	}
 	p.Committed = true
@@ -78,7 +87,7 @@ func (c *Client) Resume(ctx context.Context, p Pending, root crypto.RootKey, pas
 		return p.Slot, nil // exposed already; its answer was lost
 	}
 	if err != nil || status.Pending != p.Slot.Generation || !status.Committed {
-		if err := c.register(ctx, p.Slot, root, password); err != nil {
+		if err := c.register(ctx, p, root, password); err != nil {
 			return Slot{}, fmt.Errorf("resume: %w", err)
 		}
 	}
@@ -92,7 +101,7 @@ func (c *Client) nextGeneration(ctx context.Context, root crypto.RootKey, old *S
 	if old == nil {
 		return 1, nil
 	}
-	status, err := c.status(ctx, *old)
+	status, err := c.seenStatus(ctx, *old)
 	if err != nil {
 		return 0, err
 	}
@@ -110,8 +119,39 @@ func (c *Client) nextGeneration(ctx context.Context, root crypto.RootKey, old *S
 	return max(old.Generation, status.Generation, status.Pending) + 1, nil
 }
 
+// price is the cost of Argon2id for a new password: as asked, and at least what the bundle
+// asks for.
+func (c *Client) price(cost crypto.KDFCost) protocol.Cost {
+	if cost == (crypto.KDFCost{}) {
+		cost = crypto.DefaultKDFCost()
+	}
+	floor := c.Bundle().Floor // zero for the embedded vault
+	return protocol.Cost{
+		MemoryKiB: max(cost.MemoryKiB, floor.MemoryKiB), Time: max(cost.Time, floor.Time),
+		Threads: max(cost.Threads, floor.Threads),
+	}
+}
+
+// place writes into a new slot where its vault is on a network, and what its hardware
+// counts for. A record keeps the limit that it was made with.
+func (c *Client) place(slot *Slot, root crypto.RootKey, old *Slot) {
+	if c.remote == nil {
+		return
+	}
+	slot.Link = c.remote.link.String()
+	if old != nil {
+		slot.Tries = old.Tries
+	}
+	if c.counts() {
+		keys := root.Derive()
+		defer keys.Wipe()
+		slot.Guard = keys.Guard().Public()
+	}
+}
+
 // register brings a generation to the vault: begin and commit. It may be repeated.
-func (c *Client) register(ctx context.Context, slot Slot, root crypto.RootKey, password crypto.Secret) error {
+func (c *Client) register(ctx context.Context, p Pending, root crypto.RootKey, password crypto.Secret) error {
+	slot := p.Slot
 	client, err := c.opaqueClient(slot)
 	if err != nil {
 		return err
@@ -128,9 +168,14 @@ func (c *Client) register(ctx context.Context, slot Slot, root crypto.RootKey, p
 	}
 	keys := root.Derive()
 	defer keys.Wipe()
-	response, err := c.begin(ctx, slot, keys, [protocol.PointSize]byte(request))
+	response, err := c.begun(ctx, p, keys, [protocol.PointSize]byte(request))
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
+	}
+	// What commit brings makes guesses possible to who has the key: only for the hardware
+	// that was promised.
+	if _, err := c.checkHardware(ctx, slot); err != nil {
+		return fmt.Errorf("check hardware: %w", err)
 	}
 	record, export, err := client.FinishRegistration(response)
 	if err != nil {
@@ -144,12 +189,32 @@ func (c *Client) register(ctx context.Context, slot Slot, root crypto.RootKey, p
 	return nil
 }
 
+// begun is begin, again with a new ticket when the old one's hour is over, and again when
+// the hardware has to be armed first: once each.
+func (c *Client) begun(ctx context.Context, p Pending, keys *crypto.Keys, request [protocol.PointSize]byte) ([]byte, error) {
+	response, err := c.begin(ctx, p, keys, request)
+	if c.admitAgain(err) {
+		if p.Ticket, err = c.admit(ctx, p.Slot.Record); err != nil {
+			return nil, err
+		}
+		response, err = c.begin(ctx, p, keys, request)
+	}
+	if errors.Is(err, ErrUnarmed) && c.counts() {
+		if err := c.arm(ctx, p.Slot, keys); err != nil {
+			return nil, err
+		}
+		response, err = c.begin(ctx, p, keys, request)
+	}
+	return response, err
+}
+
 // begin returns the registration response of OPAQUE.
-func (c *Client) begin(ctx context.Context, slot Slot, keys *crypto.Keys, request [protocol.PointSize]byte) ([]byte, error) {
+func (c *Client) begin(ctx context.Context, p Pending, keys *crypto.Keys, request [protocol.PointSize]byte) ([]byte, error) {
+	slot := p.Slot
 	kind, owner, capability := protocol.KindBegin, keys.Owner(), slot.capability()
 	reply, err := c.post(ctx, kind, protocol.Encode(&protocol.Begin{
 		Header: header(kind, slot), OwnerKey: owner.Public(), CapabilityKey: capability.Public(),
-		Guard: keys.Guard().Public(), Cost: slot.cost(), Request: request,
+		Guard: keys.Guard().Public(), Ticket: p.Ticket, Cost: slot.cost(), Request: request,
 	}), owner, capability)
 	if err != nil {
 		return nil, err
@@ -157,6 +222,9 @@ func (c *Client) begin(ctx context.Context, slot Slot, keys *crypto.Keys, reques
 	begun, err := parseReply[protocol.BeginReply](kind, reply)
 	if err != nil {
 		return nil, err
+	}
+	if c.remote != nil && int(begun.Tries) != slot.Tries {
+		return nil, fmt.Errorf("it allows %d tries, and not %d as its bundle says: %w", begun.Tries, slot.Tries, ErrIdentity)
 	}
 	return append(begun.Response[:], begun.ServerKey[:]...), nil
 }
@@ -193,5 +261,6 @@ func (c *Client) expose(ctx context.Context, slot Slot, root crypto.RootKey, pas
 	if !opened.Equal(root) {
 		return Slot{}, fmt.Errorf("expose new generation: %w", ErrNotOpened)
 	}
+	c.rearm(ctx, slot, root)
 	return slot, nil
 }

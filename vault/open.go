@@ -20,20 +20,22 @@ import (
 // that are left now: all of them. It takes the time and the memory of one Argon2id.
 //
 // Errors about the try are an [*AttemptError]: [ErrWrongPassword], [ErrWait], [ErrLastTry],
-// [ErrDestroyed], [ErrFrozen], [ErrUnknownRecord], [ErrUnknownOutcome]. Before any try:
-// [ErrOffline], [ErrIdentity], [ErrWeakKDF], [ErrSlot], and those of
+// [ErrDestroyed], [ErrFrozen], [ErrUnknownRecord], [ErrUnknownOutcome], [ErrUnarmed],
+// [ErrBusy], and [ErrOffline] and [ErrVaultRolledBack] when there was none. Before any try:
+// [ErrOffline], [ErrIdentity], [ErrWeakKDF], [ErrSlot], [ErrEvidence], and those of
 // crypto.NormalizePassword. With the right password: [ErrNotOpened].
 func (c *Client) Open(ctx context.Context, slot Slot, password crypto.Secret) (crypto.RootKey, int, error) {
-	if err := c.usable(slot); err != nil {
+	if err := c.ready(ctx, slot); err != nil {
 		return crypto.RootKey{}, -1, fmt.Errorf("open vault record: %w", err)
 	}
-	if _, err := c.Info(ctx); err != nil {
-		return crypto.RootKey{}, -1, err
+	if err := c.readyHardware(ctx, slot); err != nil {
+		return crypto.RootKey{}, -1, fmt.Errorf("open vault record: %w", err)
 	}
 	root, left, err := c.login(ctx, slot, password, nil)
 	if err != nil {
 		return crypto.RootKey{}, -1, fmt.Errorf("open vault record: %w", err)
 	}
+	c.rearm(ctx, slot, root)
 	return root, left, nil
 }
 
@@ -91,16 +93,45 @@ const maxSerials = 20
 // next number is asked for.
 func (c *Client) attempt(ctx context.Context, slot Slot, ke1 [protocol.KE1Size]byte, owner signer) (answer *protocol.AttemptReply, err error) {
 	for range maxSerials {
-		status, statusErr := c.status(ctx, slot)
+		status, statusErr := c.seenStatus(ctx, slot)
 		if statusErr != nil {
 			return nil, notSpent(statusErr)
 		}
-		answer, err = c.attemptNumber(ctx, slot, status.Serial+1, ke1, owner)
+		number := status.Serial + 1
+		answer, err = c.attemptNumber(ctx, slot, number, ke1, owner)
+		if err == nil {
+			// Not kept, it is still a try whose answer is here: giving up would waste it.
+			c.warned(c.memory.charged(slot.Record, number))
+			return answer, nil
+		}
 		if !errors.Is(err, protocol.ErrSerial) {
-			break
+			return nil, c.settle(ctx, slot, number, err)
 		}
 	}
-	return answer, err
+	return nil, err
+}
+
+// settle finds out what became of a try whose answer came outside of its envelope, where
+// everybody on the way can write: the vault itself is asked. It can say only what was
+// charged until now; who holds the request back may still deliver it.
+func (c *Client) settle(ctx context.Context, slot Slot, number uint64, err error) error {
+	var forged *outsideError
+	if !errors.As(err, &forged) {
+		return err
+	}
+	status, statusErr := c.status(ctx, slot)
+	if statusErr != nil {
+		return fmt.Errorf("%w, and then: %v", err, statusErr)
+	}
+	if status.Serial >= number {
+		return fmt.Errorf("the try was charged: %w", err)
+	}
+	refusal := &protocol.Refusal{Err: forged.refusal, Left: status.Left}
+	var said *protocol.Refusal
+	if errors.As(forged.refusal, &said) {
+		refusal.Err, refusal.Wait = said.Err, said.Wait
+	}
+	return refusal
 }
 
 // notSpent tells a question whose answer did not come from a try whose answer did not
@@ -187,17 +218,28 @@ func unwrap(slot Slot, release []byte, export crypto.Secret) (crypto.RootKey, er
 }
 
 // Status asks how the record of slot stands. It charges nothing. [ErrUnknownRecord],
-// [ErrOffline], [ErrIdentity], [ErrWeakKDF], [ErrSlot].
+// [ErrOffline], [ErrIdentity], [ErrWeakKDF], [ErrSlot]; of a vault on a network, and so of
+// everything here, also [ErrBusy], [ErrVaultRolledBack] and those of [Dial].
 func (c *Client) Status(ctx context.Context, slot Slot) (Status, error) {
-	if err := c.usable(slot); err != nil {
+	if err := c.ready(ctx, slot); err != nil {
 		return Status{}, fmt.Errorf("ask vault for status: %w", err)
 	}
-	if _, err := c.Info(ctx); err != nil {
-		return Status{}, err
-	}
-	status, err := c.status(ctx, slot)
+	status, err := c.seenStatus(ctx, slot)
 	if err != nil {
 		return Status{}, fmt.Errorf("ask vault for status: %w", err)
+	}
+	return status, nil
+}
+
+// seenStatus is status, compared with what was seen before: it comes before every use of a
+// password. Acts of the owner do without: he must be able to destroy what was put back.
+func (c *Client) seenStatus(ctx context.Context, slot Slot) (Status, error) {
+	status, err := c.status(ctx, slot)
+	if err != nil {
+		return Status{}, err
+	}
+	if err := c.memory.look(c.seenIn(slot, status)); err != nil {
+		return Status{}, err
 	}
 	return status, nil
 }

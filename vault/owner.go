@@ -27,13 +27,19 @@ func (c *Client) Unfreeze(ctx context.Context, slot Slot, root crypto.RootKey) e
 }
 
 func (c *Client) checkedAct(ctx context.Context, kind protocol.Kind, slot Slot, root crypto.RootKey, verb string) error {
-	if err := c.usable(slot); err != nil {
+	if err := c.ready(ctx, slot); err != nil {
 		return fmt.Errorf("%s: %w", verb, err)
 	}
-	if _, err := c.Info(ctx); err != nil {
-		return err
-	}
 	if err := c.act(ctx, kind, slot, root); err != nil {
+		return fmt.Errorf("%s: %w", verb, err)
+	}
+	if kind == protocol.KindFreeze {
+		return nil
+	}
+	// The record has all tries again; hardware that counts by itself must be told, too.
+	keys := root.Derive()
+	defer keys.Wipe()
+	if err := c.arm(ctx, slot, keys); err != nil {
 		return fmt.Errorf("%s: %w", verb, err)
 	}
 	return nil
@@ -63,11 +69,8 @@ func (c *Client) ownerPost(ctx context.Context, kind protocol.Kind, slot Slot, r
 // Log returns what happened to the record, oldest first, at most protocol.MaxEvents.
 // Errors as for [Client.Reset].
 func (c *Client) Log(ctx context.Context, slot Slot, owner crypto.OwnerKey) ([]Event, error) {
-	if err := c.usable(slot); err != nil {
+	if err := c.ready(ctx, slot); err != nil {
 		return nil, fmt.Errorf("read vault log: %w", err)
-	}
-	if _, err := c.Info(ctx); err != nil {
-		return nil, err
 	}
 	kind := protocol.KindLog
 	reply, err := c.post(ctx, kind, protocol.Encode(&protocol.Act{Header: header(kind, slot)}), owner, slot.capability())
@@ -93,11 +96,8 @@ func (c *Client) Log(ctx context.Context, slot Slot, owner crypto.OwnerKey) ([]E
 // owner or by too many tries, it returns the receipt of that. Errors as for [Client.Reset];
 // [ErrUnknownOutcome] also for a receipt that does not verify.
 func (c *Client) Destroy(ctx context.Context, slot Slot, root crypto.RootKey) (Receipt, error) {
-	if err := c.usable(slot); err != nil {
+	if err := c.ready(ctx, slot); err != nil {
 		return Receipt{}, fmt.Errorf("destroy vault record: %w", err)
-	}
-	if _, err := c.Info(ctx); err != nil {
-		return Receipt{}, err
 	}
 	reply, err := c.ownerPost(ctx, protocol.KindDestroy, slot, root)
 	if err != nil {

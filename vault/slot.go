@@ -31,7 +31,7 @@ func ParseEmbeddedLink(link string) (id [16]byte, ok bool) {
 // A Slot is the public part of the password way in. It is stored in the head of the
 // backup, in clear.
 type Slot struct {
-	Link            string   // EmbeddedLink now; later coffer-vault://host:port#fingerprint
+	Link            string   // EmbeddedLink, or a [Link] without its invitation
 	VaultID         [16]byte // pinned
 	ServerKey       [33]byte // pinned: the OPAQUE public key of the vault
 	ReceiptKey      [32]byte // pinned: Ed25519, checks the receipt of destruction
@@ -41,8 +41,9 @@ type Slot struct {
 	CloudShare      [32]byte // random; not secret beside the backup, and nowhere else
 	MemoryKiB, Time uint32   // Argon2id on the client: floor 64 MiB, 3 passes, 4 lanes
 	Threads         uint8
-	Tries           int   // the limit as told at registration
-	SetAt           int64 // unix seconds
+	Tries           int      // the limit as told at registration
+	Guard           [33]byte // P-256, compressed: who may have hardware count anew; zero: it does not count
+	SetAt           int64    // unix seconds
 }
 
 // Pin returns what a client must know of the vault beforehand.
@@ -147,6 +148,9 @@ type Pending struct {
 	// stops working: now is the time to put the slot where the old one lies, so that
 	// a crash cannot leave only the old slot behind.
 	Committed bool
+	// Ticket let the record in, where not everybody may register: who was invited, or has
+	// signed in, need not do so again. Zero: none.
+	Ticket [32]byte
 }
 
 // A Receipt is a vault's signed word that it has destroyed a record.
