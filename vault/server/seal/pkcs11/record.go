@@ -60,7 +60,7 @@ func (t *Token) NewKey(ctx context.Context, id seal.ID) ([]byte, error) {
 		return nil, err
 	}
 	tries := 0
-	err = t.do(ctx, "make record key", func(s *session) error {
+	err = t.doWrite(ctx, "make record key", func(s *session) error {
 		// The first try may have been lost after it was done: never two of a name.
 		if tries++; tries > 1 {
 			if err := s.destroyAll(t.recordTemplate(key)); err != nil {
@@ -140,7 +140,7 @@ func (t *Token) DestroyKey(ctx context.Context, id seal.ID, handle []byte) error
 	if err != nil {
 		return err
 	}
-	return t.do(ctx, "destroy record key", func(s *session) error {
+	return t.doWrite(ctx, "destroy record key", func(s *session) error {
 		s.forget(key)
 		return s.destroyAll(t.recordTemplate(key))
 	})

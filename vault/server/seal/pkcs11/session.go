@@ -50,6 +50,20 @@ func (t *Token) do(ctx context.Context, verb string, f func(*session) error) err
 	return fmt.Errorf("%s: %w: %w", verb, seal.ErrHardware, err)
 }
 
+// doWrite is do for what makes or destroys objects of the token.
+func (t *Token) doWrite(ctx context.Context, verb string, f func(*session) error) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%s: %w", verb, err)
+	}
+	select {
+	case t.writes <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("%s: %w: the token is busy: %w", verb, seal.ErrHardware, ctx.Err())
+	}
+	defer func() { <-t.writes }()
+	return t.do(ctx, verb, f)
+}
+
 // A lostError says that the connection of this life is over.
 type lostError struct {
 	life uint64

@@ -33,6 +33,10 @@ type Token struct {
 	slots    chan struct{} // one for each session in use: at most opts.Sessions
 	door     chan struct{} // held by who connects or opens a session: one at a time
 
+	// writes is held by who makes or destroys an object of the token: one at a time. SoftHSM
+	// 2.6 answers CKR_GENERAL_ERROR when its folder changes under it.
+	writes chan struct{}
+
 	// Behind the door:
 	booter  bool  // this Token has initialized the module, and finalizes it
 	refused error // the PIN was: never try again
@@ -74,7 +78,7 @@ func open(ctx context.Context, o Options, create bool) (*Token, error) {
 	if module == nil {
 		return nil, fmt.Errorf("%w: %s cannot be loaded", ErrModule, o.Module)
 	}
-	t := &Token{opts: o, ctx: module, slots: make(chan struct{}, o.Sessions), door: make(chan struct{}, 1), patience: closeWait}
+	t := &Token{opts: o, ctx: module, slots: make(chan struct{}, o.Sessions), door: make(chan struct{}, 1), writes: make(chan struct{}, 1), patience: closeWait}
 	if err := t.boot(); err != nil {
 		module.Destroy()
 		return nil, err
