@@ -168,10 +168,17 @@ func (r *record) encode() []byte {
 
 var errRecord = errors.New("server: a stored record is damaged")
 
+// errOther says that a row is not a record: who may register is kept in the same store
+// (package admit), under formats from 0x80 upwards.
+var errOther = errors.New("server: a row that is not a record")
+
 // decodeRecord reads the record id. The bytes were sealed by this vault; what they say is
 // checked all the same, because a store may be older than the program.
 func decodeRecord(id [16]byte, b []byte) (*record, error) {
 	var h recordHead
+	if len(b) > 0 && b[0] >= 0x80 {
+		return nil, fmt.Errorf("decode record: %w", errOther)
+	}
 	n, err := binary.Decode(b, binary.BigEndian, &h)
 	if err != nil {
 		return nil, fmt.Errorf("decode record: %w", errRecord)

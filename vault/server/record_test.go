@@ -52,6 +52,14 @@ func TestRecordsHaveOneEncoding(t *testing.T) {
 	}
 }
 
+// TestARowOfSomethingElseIsNoRecord: a client that asks for one is told nothing, and a start
+// is not held up by it.
+func TestARowOfSomethingElseIsNoRecord(t *testing.T) {
+	if _, err := decodeRecord([16]byte{1}, []byte{0x81, 1, 2}); !errors.Is(err, errOther) || errors.Is(err, errRecord) {
+		t.Fatalf("an admission: %v", err)
+	}
+}
+
 func TestATombstoneHoldsNoSecret(t *testing.T) {
 	r := sampleRecord()
 	r.currentKey, r.current.Release, r.current.Wrapped = []byte{0xAA}, [32]byte{0xAA}, [112]byte{0xAA}

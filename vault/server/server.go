@@ -238,7 +238,7 @@ func (s *Server) settle(ctx context.Context, id [16]byte) error {
 		}
 		return r, v, nil
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errOther) {
 		return fmt.Errorf("settle record: %w", err)
 	}
 	return nil

@@ -25,7 +25,7 @@ var (
 	ErrDamaged = errors.New("etcd: the store is damaged")
 	// ErrRemains says that a row was replaced, but that former values of it may still lie
 	// in the data file of some member. [DB.Purge] tries again.
-	ErrRemains = errors.New("etcd: former values remain")
+	ErrRemains = store.ErrRemains
 )
 
 // Defaults of [Options].
