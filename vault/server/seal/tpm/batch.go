@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"coffer/crypto/aead"
 	"coffer/vault/server/store"
@@ -21,17 +22,22 @@ type batch struct {
 	turned  map[byte]bool       // shards that get a new key
 	doomed  map[[32]byte]bool   // handles that are destroyed
 	dead    [][]byte            // record keys that are destroyed
+	dropped int                 // so many of the dropped indices are in it
 	aliases map[[32]byte][]byte // handles that were replaced -> their record keys
 }
 
 func (e *Epochs) newBatch(steps uint64) *batch {
 	b := &batch{e: e, old: e.state, next: e.state.copy()}
 	b.next.epoch += steps
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	b.dropped = len(e.dropped)
+	b.next.indices = slices.DeleteFunc(b.next.indices, func(i indexEntry) bool { return slices.Contains(e.dropped, i) })
 	return b
 }
 
-// reset begins with a transaction.
-func (b *batch) reset(tx *bolt.Tx) {
+// begin begins with a transaction.
+func (b *batch) begin(tx *bolt.Tx) {
 	b.tx = tx
 	b.digests, b.turned = map[store.ID]digest{}, map[byte]bool{}
 	b.doomed, b.aliases = map[[32]byte]bool{}, map[[32]byte][]byte{}

@@ -104,7 +104,7 @@ func (e *Epochs) epoch(ctx context.Context, changes []*change, steps uint64) err
 	defer clear(key)
 	erase := false
 	err = e.db.Update(ctx, func(tx *bolt.Tx) error {
-		b.reset(tx)
+		b.begin(tx)
 		applied := len(changes) == 0
 		for _, c := range changes {
 			c.err = c.apply(b) // who refuses a change has changed nothing
@@ -168,6 +168,7 @@ func (e *Epochs) take(b *batch) {
 		e.aliases[name] = alias{key, until}
 	}
 	e.forget(b.dead)
+	e.dropped = e.dropped[b.dropped:]
 }
 
 // Create keeps a new row. Errors as in [store.Store].

@@ -68,7 +68,8 @@ type Epochs struct {
 	parent  [nameSize]byte
 	digests map[store.ID]digest
 	aliases map[[32]byte]alias
-	expired time.Time // when old aliases were looked for
+	expired time.Time    // when old aliases were looked for
+	dropped []indexEntry // that the next epoch forgets
 
 	queueMu sync.Mutex
 	queue   []*change
