@@ -38,8 +38,9 @@
 // Somebody who cuts the power between transaction and counter, and saves that file, has a
 // state of epoch n+1 that was never counted. Put back after the store went on from n, it
 // would be as good as the real n+1. Therefore each Open seals the state two epochs
-// ahead and counts twice before anything else: n+1 is passed over, and every state that
-// was written and not counted is dead for ever.
+// ahead and counts twice before anything else: n+1 is passed over, and every write that
+// was not counted is dead for ever. (The state that an Open has written, and not counted,
+// holds no write: until the first one is acknowledged it is as good as what it was made from.)
 //
 // # Destroying
 //

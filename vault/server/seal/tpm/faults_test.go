@@ -1,0 +1,390 @@
+package tpm
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/google/go-tpm/tpm2"
+
+	"coffer/vault/server/seal"
+	"coffer/vault/server/seal/tpm/tpmtest"
+	"coffer/vault/server/store"
+)
+
+// What a wire does with a command.
+type fault int
+
+const (
+	carry    fault = iota
+	failed         // the line breaks before the chip has the command
+	failedOn       // the chip does it, and the line breaks before the answer
+)
+
+// A wire is a line to a chip that breaks when it is told to.
+type wire struct {
+	t    *testing.T
+	path string
+	to   *tpmtest.TPM
+
+	mu    sync.Mutex
+	judge func(code tpm2.TPMCC) fault
+}
+
+func newWire(t *testing.T, to *tpmtest.TPM) *wire {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "wire") // short: see tpmtest
+	must(t, err)
+	w := &wire{t: t, path: filepath.Join(dir, "tpm"), to: to}
+	w.set(nil)
+	listener, err := net.Listen("unix", w.path)
+	must(t, err)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			w.serve(conn)
+		}
+	}()
+	t.Cleanup(func() {
+		_ = listener.Close()
+		<-done
+		_ = os.RemoveAll(dir)
+	})
+	return w
+}
+
+func (w *wire) device() string { return "swtpm:unix:" + w.path }
+
+// set says who judges each command from now on; nil carries all.
+func (w *wire) set(judge func(tpm2.TPMCC) fault) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if judge == nil {
+		judge = func(tpm2.TPMCC) fault { return carry }
+	}
+	w.judge = judge
+}
+
+// nth breaks the n-th command, of this code or (0) of all, and says whether it did.
+func (w *wire) nth(n int, code tpm2.TPMCC, what fault) (fired func() bool) {
+	hit, seen := false, 0
+	w.set(func(c tpm2.TPMCC) fault {
+		if code != 0 && c != code || hit {
+			return carry
+		}
+		if seen++; seen <= n {
+			return carry
+		}
+		hit = true
+		return what
+	})
+	return func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return hit
+	}
+}
+
+func (w *wire) serve(conn net.Conn) {
+	defer conn.Close()
+	chip, err := net.Dial("unix", w.to.Socket())
+	if err != nil {
+		w.t.Error(err)
+		return
+	}
+	defer chip.Close()
+	for {
+		command, err := readPacket(conn)
+		if err != nil {
+			return
+		}
+		w.mu.Lock()
+		what := w.judge(tpm2.TPMCC(binary.BigEndian.Uint32(command[6:])))
+		w.mu.Unlock()
+		if what == failed {
+			return
+		}
+		if _, err := chip.Write(command); err != nil {
+			return
+		}
+		response, err := readPacket(chip)
+		if err != nil || what == failedOn {
+			return
+		}
+		if _, err := conn.Write(response); err != nil {
+			return
+		}
+	}
+}
+
+func readPacket(r io.Reader) ([]byte, error) {
+	head := make([]byte, headSize)
+	if _, err := io.ReadFull(r, head); err != nil {
+		return nil, err
+	}
+	packet := append(head, make([]byte, binary.BigEndian.Uint32(head[2:])-headSize)...)
+	_, err := io.ReadFull(r, packet[headSize:])
+	return packet, err
+}
+
+// newWired is a world whose chip is at the end of a wire.
+func newWired(t *testing.T, options Options) (*world, *wire) {
+	t.Helper()
+	w := &world{t: t, tpm: tpmtest.Start(t), path: filepath.Join(t.TempDir(), "vault.db")}
+	line := newWire(t, w.tpm)
+	w.chip = mustChip(t, line.device())
+	options.Create = true
+	w.mustOpen(options)
+	return w, line
+}
+
+// again opens the store after the line broke. The first call may find it broken.
+func (w *world) again() {
+	w.t.Helper()
+	wake(w.t, w.chip)
+	w.mustOpen(Options{})
+}
+
+// A write is broken off at each command to the chip, before it and after it. Whatever was
+// acknowledged is there; what was not is there or not; the store goes on; and the file of
+// before is refused as soon as anything went on.
+func TestCrashAtEachStepOfAWrite(t *testing.T) {
+	for _, what := range []fault{failed, failedOn} {
+		t.Run(fmt.Sprint("fault ", what), func(t *testing.T) {
+			w, line := newWired(t, Options{})
+			w.register(id(1), "count 0")
+			count, faults := 0, 0
+			for step := 0; ; step++ {
+				before := w.save()
+				fired := line.nth(step, 0, what)
+				err := w.replace(id(1), fmt.Sprint("count ", count+1))
+				line.set(nil)
+				if !fired() {
+					must(t, err)
+					break
+				}
+				faults++
+				w.again()
+				got, _, bodyErr := w.body(id(1))
+				must(t, bodyErr)
+				switch {
+				case got == fmt.Sprint("count ", count+1):
+					count++
+				case err == nil:
+					t.Fatalf("step %d: acknowledged, and lost: %q", step, got)
+				case got != fmt.Sprint("count ", count):
+					t.Fatalf("step %d: %q", step, got)
+				}
+				after := w.save()
+				w.put(before)
+				wantErr(t, w.open(Options{}), ErrRolledBack)
+				w.put(after)
+				w.mustOpen(Options{})
+			}
+			if faults < 5 {
+				t.Errorf("%d faults: too few for a write", faults)
+			}
+		})
+	}
+}
+
+// The same while something is destroyed: it is gone, or it is as it was; its neighbour is.
+func TestCrashAtEachStepOfADestruction(t *testing.T) {
+	for _, what := range []fault{failed, failedOn} {
+		t.Run(fmt.Sprint("fault ", what), func(t *testing.T) {
+			w, line := newWired(t, Options{})
+			faults := 0
+			for step := 0; ; step++ {
+				victim := id(step)
+				other := neighbour(victim)
+				w.register(victim, "body")
+				if _, _, err := w.Fetch(t.Context(), other); errors.Is(err, store.ErrNotFound) {
+					w.register(other, "neighbour")
+				}
+				row, revision, err := w.Fetch(t.Context(), victim)
+				must(t, err)
+				old, sealed, _ := splitRow(row)
+				handle, err := w.NewKey(t.Context(), victim)
+				must(t, err)
+				tomb, err := w.Seal(t.Context(), victim, handle, []byte("tombstone"))
+				must(t, err)
+				fired := line.nth(step, 0, what)
+				err = w.Erase(t.Context(), victim, revision, joinRow(handle, tomb))
+				line.set(nil)
+				if !fired() {
+					must(t, err)
+					break
+				}
+				faults++
+				w.again()
+				w.wantBody(other, "neighbour")
+				got, _, bodyErr := w.body(victim)
+				must(t, bodyErr)
+				_, openErr := w.Epochs.Open(t.Context(), victim, old, sealed)
+				switch {
+				case got == "tombstone":
+					wantErr(t, openErr, seal.ErrOpen)
+				case err == nil || got != "body" || openErr != nil:
+					t.Fatalf("step %d: %q, %v, %v", step, got, err, openErr)
+				}
+			}
+			if faults < 5 {
+				t.Errorf("%d faults: too few", faults)
+			}
+		})
+	}
+}
+
+// And while the store is opened.
+func TestCrashAtEachStepOfAnOpen(t *testing.T) {
+	for _, what := range []fault{failed, failedOn} {
+		t.Run(fmt.Sprint("fault ", what), func(t *testing.T) {
+			w, line := newWired(t, Options{})
+			w.register(id(1), "body")
+			faults := 0
+			for step := 0; ; step++ {
+				fired := line.nth(step, 0, what)
+				err := w.open(Options{})
+				line.set(nil)
+				if !fired() {
+					must(t, err)
+					break
+				}
+				faults++
+				w.again()
+				w.wantBody(id(1), "body")
+			}
+			if faults < 10 {
+				t.Errorf("%d faults: too few for an open", faults)
+			}
+		})
+	}
+}
+
+// While the store is made: the counter of a store that did not come about is deleted, or
+// left alone; never is there a store without one.
+func TestCrashAtEachStepOfACreate(t *testing.T) {
+	w, line := newWired(t, Options{})
+	faults := 0
+	for step := 0; ; step++ {
+		w.close()
+		w.path = filepath.Join(t.TempDir(), "new.db")
+		fired := line.nth(step, 0, failedOn)
+		options := Options{Create: true, Index: DefaultIndex + uint32(step+1)<<16}
+		err := w.open(options)
+		line.set(nil)
+		if !fired() {
+			must(t, err)
+			break
+		}
+		faults++
+		wake(t, w.chip)
+		w.mustOpen(options)
+		w.register(id(1), "body")
+		w.mustOpen(Options{})
+		w.wantBody(id(1), "body")
+	}
+	if faults < 10 {
+		t.Errorf("%d faults", faults)
+	}
+}
+
+// Somebody cuts the power between transaction and counter, saves the file, puts the one of
+// before back, and waits until the store has gone on: the saved one, whose epoch the
+// counter has passed by then, or is just at, must not open.
+func TestStatesThatWereNeverCountedAreDead(t *testing.T) {
+	w, line := newWired(t, Options{})
+	w.register(id(1), "count 0")
+	var saved [][]byte
+	refused := func(when string) {
+		t.Helper()
+		today := w.save()
+		for i, file := range saved {
+			w.put(file)
+			if err := w.open(Options{}); !errors.Is(err, ErrRolledBack) {
+				t.Fatalf("%s: file %d: %v", when, i, err)
+			}
+		}
+		w.put(today)
+		w.mustOpen(Options{})
+	}
+	for n := range 3 {
+		before := w.save()
+		fired := line.nth(0, tpm2.TPMCCNVIncrement, failed)
+		if err := w.replace(id(1), "never counted"); err == nil || !fired() {
+			t.Fatal("the counter was not cut off")
+		}
+		line.set(nil)
+		saved = append(saved, w.save())
+		w.put(before)
+		if n == 2 { // the power goes again, while the old file is opened
+			line.nth(0, tpm2.TPMCCNVIncrement, failed)
+			wake(t, w.chip)
+			if w.open(Options{}) == nil {
+				t.Fatal("opened without its counter")
+			}
+			line.set(nil)
+			halfOpen := w.save() // has no write that the old file has not, until one is acknowledged
+			w.put(before)
+			w.again()
+			must(t, w.replace(id(1), "count 0"))
+			saved = append(saved, halfOpen)
+		}
+		w.again() // nothing was acknowledged since: this is a state as good as any
+		w.wantBody(id(1), "count 0")
+		refused("at once")
+		must(t, w.replace(id(1), "count 0"))
+		refused("later")
+	}
+}
+
+// An evaluation is broken off at each command: each answer was charged, and no try comes
+// back.
+func TestCountingThroughFaults(t *testing.T) {
+	w, line := newWired(t, Options{})
+	c := &counted{world: w}
+	c.count()
+	o := newOwner(t, 100)
+	ref := c.newOPRF(id(1), o)
+	c.register(id(1), "reference")
+	c.arm(id(1), ref, o)
+	answers, left := 0, 100
+	for _, what := range []fault{failed, failedOn} {
+		for step := 0; ; step++ {
+			fired := line.nth(step, 0, what)
+			_, err := c.evaluate(id(1), ref)
+			line.set(nil)
+			if err == nil {
+				answers++
+			}
+			if !fired() {
+				must(t, err)
+				break
+			}
+			if err != nil {
+				wantErr(t, err, seal.ErrHardware)
+			}
+			wake(t, w.chip)
+			now, err := c.Left(t.Context(), id(1), ref)
+			must(t, err)
+			if now > left || 100-now < answers {
+				t.Fatalf("step %d: %d left after %d, with %d answers", step, now, left, answers)
+			}
+			left = now
+		}
+	}
+	if answers < 2 || 100-left < answers {
+		t.Errorf("%d answers, %d charged", answers, 100-left)
+	}
+}
