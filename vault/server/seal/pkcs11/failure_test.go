@@ -5,6 +5,7 @@ package pkcs11
 import (
 	"bytes"
 	"context"
+	"crypto/ecdh"
 	"errors"
 	"fmt"
 	"os"
@@ -17,6 +18,7 @@ import (
 
 	p11 "github.com/miekg/pkcs11"
 
+	"coffer/crypto/opaque"
 	"coffer/vault/server/seal"
 )
 
@@ -114,6 +116,21 @@ func TestAWrongPINIsTriedOnce(t *testing.T) {
 	}
 }
 
+func TestTheLastTryIsNotUsed(t *testing.T) {
+	const ready = p11.CKF_USER_PIN_INITIALIZED
+	for flags, want := range map[uint]error{
+		ready:                              nil,
+		ready | p11.CKF_USER_PIN_COUNT_LOW: nil,
+		ready | p11.CKF_USER_PIN_FINAL_TRY | p11.CKF_USER_PIN_COUNT_LOW: ErrPIN,
+		ready | p11.CKF_USER_PIN_LOCKED:                                 ErrPIN,
+		0:                                                               ErrPIN,
+	} {
+		if err := checkPINFlags(flags); !errors.Is(err, want) {
+			t.Errorf("flags %x: %v, want %v", flags, err, want)
+		}
+	}
+}
+
 // TestARefusedPINStaysRefused: somebody has changed the PIN, and the login is lost. Each
 // request would be a wrong try, and lock the token.
 func TestARefusedPINStaysRefused(t *testing.T) {
@@ -184,16 +201,17 @@ func TestLostConnections(t *testing.T) {
 	token := h.setup(t)
 	r := newRecord(t, token)
 	for name, lose := range map[string]func() error{
-		"sessions closed":      func() error { return token.ctx.CloseAllSessions(token.slot) },
-		"logged out":           func() error { return token.ctx.Logout(token.anchor) },
-		"module finalized":     token.ctx.Finalize,
-		"one session closed":   func() error { return token.ctx.CloseSession(token.idle[0]) },
-		"and the one that was": func() error { return errors.Join(token.ctx.Finalize(), token.ctx.Initialize()) },
+		"sessions closed":    func() error { return token.ctx.CloseAllSessions(token.slot) },
+		"logged out":         func() error { return token.ctx.Logout(token.anchor) },
+		"module ended":       token.ctx.Finalize,
+		"one session closed": func() error { return token.ctx.CloseSession(token.idle[0]) },
+		"module restarted":   func() error { return errors.Join(token.ctx.Finalize(), token.ctx.Initialize()) },
 	} {
 		r.check(t, name+", before")
 		for call, f := range map[string]func(string) error{"Open": r.open, "Evaluate": r.evaluate, "Seal": r.seal, "NewKey": r.newKey} {
+			life := token.now().life
 			must(t, lose())
-			if err := f("after"); err != nil {
+			if err := f("after"); err != nil || token.now().life == life {
 				t.Errorf("%s, %s: %v", name, call, err)
 			}
 			if name == "one session closed" {
@@ -330,6 +348,9 @@ func TestManyLoseTheConnection(t *testing.T) {
 	lost.Wait()
 	working.Wait()
 	r.check(t, "after")
+	if life := token.now().life; life < 10 {
+		t.Errorf("only %d connections: they were not lost", life)
+	}
 }
 
 // loseIdle closes what nobody uses at the moment: SoftHSM 2.6 crashes when a session is
@@ -409,7 +430,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// TestADestroyedKeyStaysWithItsTwin: a key that was made twice, because the first answer
+// TestTwinsAreDestroyed: a key that was made twice, because the first answer
 // was lost, is destroyed wholly.
 func TestTwinsAreDestroyed(t *testing.T) {
 	token := newHSM(t).setup(t)
@@ -492,4 +513,90 @@ func TestCloseIsPatientForAWhile(t *testing.T) {
 	close(release)
 	working.Wait()
 	must(t, token.ctx.Finalize()) // for the tests that follow
+}
+
+// TestDestroyedMeansDestroyed: without a login a token shows no key, and "there is none" is
+// not "it was destroyed".
+func TestDestroyedMeansDestroyed(t *testing.T) {
+	h := newHSM(t)
+	token := h.setup(t)
+	destroy := func(r *testRecord) error { return token.DestroyKey(t.Context(), r.id, r.handle) }
+	for name, lose := range map[string]func() error{
+		"logged out":      func() error { return token.ctx.Logout(token.anchor) },
+		"module ended":    token.ctx.Finalize,
+		"sessions closed": func() error { return token.ctx.CloseAllSessions(token.slot) },
+	} {
+		r := newRecord(t, token)
+		must(t, lose())
+		must(t, destroy(r))
+		wantErr(t, name, r.open(name), seal.ErrOpen)
+		keys, err := token.Keys(t.Context())
+		must(t, err)
+		if len(keys) != 0 {
+			t.Fatalf("%s: the key is still there", name)
+		}
+	}
+	r := newRecord(t, token)
+	tokens, away := filepath.Join(h.dir, "tokens"), filepath.Join(h.dir, "away")
+	must(t, token.ctx.Finalize())
+	must(t, os.Rename(tokens, away))
+	must(t, os.Mkdir(tokens, 0o700))
+	wantErr(t, "away", destroy(r), seal.ErrHardware)
+	must(t, token.ctx.Finalize())
+	must(t, os.Remove(tokens))
+	must(t, os.Rename(away, tokens))
+	r.check(t, "back")
+	must(t, destroy(r))
+	wantErr(t, "back", r.open(""), seal.ErrOpen)
+}
+
+// TestKnownKeys evaluates with keys that were made outside, at the edges of the group too:
+// a reference is nothing but a key that this wrapping key has wrapped.
+func TestKnownKeys(t *testing.T) {
+	token := newHSM(t).setup(t)
+	edge := func(low byte) []byte { return append(make([]byte, 31), low) }
+	for _, scalar := range [][]byte{edge(1), edge(2), edge(255), opaque.NewOPRFKey(), opaque.NewOPRFKey()} {
+		software, err := opaque.NewEvaluator(scalar)
+		must(t, err)
+		private, err := ecdh.P256().NewPrivateKey(scalar)
+		must(t, err)
+		reference := append([]byte{version}, private.PublicKey().Bytes()...)
+		inSession(t, token, func(s *session) error {
+			key, err := token.ctx.CreateObject(s.h, append(unwrapAs(false),
+				p11.NewAttribute(p11.CKA_EC_PARAMS, p256()), p11.NewAttribute(p11.CKA_VALUE, scalar)))
+			if err != nil {
+				return err
+			}
+			defer s.destroy(&err, key)
+			wrapped, err := token.ctx.WrapKey(s.h, mechanism(p11.CKM_AES_KEY_WRAP_PAD, nil), s.wrapper, key)
+			reference = append(reference, wrapped...)
+			return err
+		})
+		for n := range 8 {
+			point := compressed(mustECDH(t).PublicKey().Bytes())
+			want, err := software.Evaluate(point)
+			must(t, err)
+			for n == 0 && want[1] != 0 { // one with a leading zero
+				point = compressed(mustECDH(t).PublicKey().Bytes())
+				want, err = software.Evaluate(point)
+				must(t, err)
+			}
+			got, err := token.Evaluate(t.Context(), seal.ID{}, reference, point)
+			must(t, err)
+			if !bytes.Equal(got, want) {
+				t.Fatalf("key %x, point %x: %x, want %x", scalar, point, got, want)
+			}
+		}
+		// With the public point of another key it is nobody's.
+		foreign := append(append([]byte{version}, mustECDH(t).PublicKey().Bytes()...), reference[66:]...)
+		_, err = token.Evaluate(t.Context(), seal.ID{}, foreign, compressed(reference[1:66]))
+		wantErr(t, "another public point", err, seal.ErrReference)
+	}
+}
+
+func mustECDH(t *testing.T) *ecdh.PrivateKey {
+	t.Helper()
+	key, err := ecdh.P256().NewPrivateKey(opaque.NewOPRFKey())
+	must(t, err)
+	return key
 }

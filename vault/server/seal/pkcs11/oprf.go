@@ -196,10 +196,11 @@ func (s *session) multiplyX(private p11.ObjectHandle, point []byte) (x []byte, e
 	if err != nil {
 		return nil, fmt.Errorf("read derived: %w", err)
 	}
-	if len(got) != 1 || len(got[0].Value) != coordinateSize {
+	if len(got) != 1 || len(got[0].Value) > coordinateSize {
 		return nil, errors.New("read derived: not a coordinate")
 	}
-	return got[0].Value, nil
+	// Some tokens leave out leading zeros. What is wrong here does not fit the public key.
+	return append(make([]byte, coordinateSize-len(got[0].Value)), got[0].Value...), nil
 }
 
 // destroy destroys objects of a session; what it cannot destroy is an error of the whole:

@@ -230,7 +230,7 @@ func (t *Token) openSession() (*session, error) {
 }
 
 func (t *Token) enter(s *session, create bool) (p11.ObjectHandle, error) {
-	if err := t.login(s.h); err != nil {
+	if err := t.login(s); err != nil {
 		return 0, err
 	}
 	return s.wrappingKey(create)
@@ -238,16 +238,20 @@ func (t *Token) enter(s *session, create bool) (p11.ObjectHandle, error) {
 
 // login logs in, unless this process is. A refused PIN is remembered: the third or so
 // makes a token lock itself for ever.
-func (t *Token) login(h p11.SessionHandle) error {
-	if t.refused != nil {
-		return t.refused
-	}
-	info, err := t.ctx.GetSessionInfo(h)
+func (t *Token) login(s *session) error {
+	session, err := t.ctx.GetSessionInfo(s.h)
 	if err != nil {
 		return fmt.Errorf("ask session: %w", err)
 	}
-	if info.State == p11.CKS_RW_USER_FUNCTIONS {
+	if session.State == p11.CKS_RW_USER_FUNCTIONS {
 		return nil
+	}
+	token, err := t.ctx.GetTokenInfo(s.slot)
+	if err != nil {
+		return fmt.Errorf("ask token: %w", err)
+	}
+	if err := checkPINFlags(token.Flags); err != nil {
+		return err
 	}
 	pin, err := t.opts.PIN()
 	if err != nil {
@@ -256,7 +260,7 @@ func (t *Token) login(h p11.SessionHandle) error {
 	if pin == "" || len(pin) > maxPIN {
 		return fmt.Errorf("%w: a PIN has 1 to %d bytes", ErrOptions, maxPIN)
 	}
-	err = t.ctx.Login(h, p11.CKU_USER, pin)
+	err = t.ctx.Login(s.h, p11.CKU_USER, pin)
 	switch {
 	case err == nil, is(err, p11.CKR_USER_ALREADY_LOGGED_IN):
 		return nil
@@ -266,6 +270,20 @@ func (t *Token) login(h p11.SessionHandle) error {
 		return t.refused
 	}
 	return fmt.Errorf("log in: %w", err)
+}
+
+// checkPINFlags leaves the last try to a human: a program that is started again whenever
+// it fails would use it up, and the keys with it.
+func checkPINFlags(flags uint) error {
+	switch {
+	case flags&p11.CKF_USER_PIN_LOCKED != 0:
+		return fmt.Errorf("%w: it is locked", ErrPIN)
+	case flags&p11.CKF_USER_PIN_FINAL_TRY != 0:
+		return fmt.Errorf("%w: one try is left, which is not for a program: log in by hand first", ErrPIN)
+	case flags&p11.CKF_USER_PIN_INITIALIZED == 0:
+		return fmt.Errorf("%w: the token has none yet", ErrPIN)
+	}
+	return nil
 }
 
 // findToken returns the slot of the one token that fits the options.
