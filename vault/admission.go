@@ -11,7 +11,7 @@ import (
 )
 
 // An Admission is what lets a new record in where not everybody may register
-// ([Bundle].Register). Records that are there already need none.
+// ([trust.Bundle].Register). Records that are there already need none.
 type Admission struct {
 	// Invitation is that of a link; "": none.
 	Invitation string

@@ -11,19 +11,6 @@ import (
 	"coffer/vault/trust"
 )
 
-// What package trust says of a vault on a network, for those who need nothing else of it.
-type (
-	// A Link is what a user gets to reach a vault: its address and the keys that sign for it.
-	Link = trust.Link
-	// A Bundle is what a vault says about itself, signed.
-	Bundle = trust.Bundle
-	// A Change is something of a bundle that has become weaker, or is about whom users trust.
-	Change = trust.Change
-)
-
-// ParseLink reads a link as users paste it. [trust.ErrLink].
-func ParseLink(s string) (Link, error) { return trust.ParseLink(s) }
-
 // RemoteOptions is how a vault on a network is asked. The zero value is a first contact.
 type RemoteOptions struct {
 	// Device is the name under which tries stand in the log: see [NewClient].
@@ -60,7 +47,7 @@ type RemoteOptions struct {
 // between), [ErrIdentity] (not the vault of the pin), [ErrVaultRolledBack]. [ErrExpired] is
 // an [*ExpiredError]: the bundle's time is over, or this computer's clock is wrong. Several
 // addresses may fail in several ways: ask for the alarms first. Errors of Keep.
-func Dial(ctx context.Context, link Link, opts RemoteOptions) (*Client, error) {
+func Dial(ctx context.Context, link trust.Link, opts RemoteOptions) (*Client, error) {
 	if opts.Clock == nil {
 		opts.Clock = time.Now
 	}
@@ -85,16 +72,16 @@ func Dial(ctx context.Context, link Link, opts RemoteOptions) (*Client, error) {
 
 // Bundle returns what the vault says about itself now; the zero Bundle for the embedded
 // vault, which has none.
-func (c *Client) Bundle() Bundle {
+func (c *Client) Bundle() trust.Bundle {
 	if c.remote == nil {
-		return Bundle{}
+		return trust.Bundle{}
 	}
 	return c.remote.contact().bundle
 }
 
 // Changes returns what has become weaker since the bundle that [RemoteOptions].Known holds,
 // for users to see; it may grow while the client lives.
-func (c *Client) Changes() []Change {
+func (c *Client) Changes() []trust.Change {
 	if c.remote == nil {
 		return nil
 	}
@@ -103,13 +90,13 @@ func (c *Client) Changes() []Change {
 
 // Link returns the link of the vault without its invitation, as it stands in slots; the
 // zero Link for the embedded vault.
-func (c *Client) Link() Link {
+func (c *Client) Link() trust.Link {
 	if c.remote == nil {
-		return Link{}
+		return trust.Link{}
 	}
 	return c.remote.link
 }
 
-func pinOf(b Bundle) Pin {
+func pinOf(b trust.Bundle) Pin {
 	return Pin{VaultID: b.VaultID, ServerKey: b.ServerKey, ReceiptKey: b.ReceiptKey}
 }

@@ -31,7 +31,7 @@ func ParseEmbeddedLink(link string) (id [16]byte, ok bool) {
 // A Slot is the public part of the password way in. It is stored in the head of the
 // backup, in clear.
 type Slot struct {
-	Link            string   // EmbeddedLink, or a [Link] without its invitation
+	Link            string   // EmbeddedLink, or a [trust.Link] without its invitation
 	VaultID         [16]byte // pinned
 	ServerKey       [33]byte // pinned: the OPAQUE public key of the vault
 	ReceiptKey      [32]byte // pinned: Ed25519, checks the receipt of destruction
