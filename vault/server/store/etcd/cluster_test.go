@@ -18,6 +18,7 @@ import (
 )
 
 func TestListGoesPageByPage(t *testing.T) {
+	t.Parallel()
 	c := etcdtest.StartCluster(t, 1)
 	s := mustOpen(t, clusterOptions(c))
 	const rows, batch = 2*pageRows + 7, 100
@@ -93,6 +94,7 @@ func TestWhatNoVaultWroteIsRefused(t *testing.T) {
 }
 
 func TestSigningIn(t *testing.T) {
+	t.Parallel()
 	const password = "correct-horse-battery"
 	c := etcdtest.StartCluster(t, 1)
 	mustEnableAuth(t, c, password)
@@ -157,6 +159,7 @@ func mustEnableAuth(t *testing.T, c *etcdtest.Cluster, password string) {
 
 // A client of another authority, and one without certificate, get nowhere.
 func TestStrangersAreRefused(t *testing.T) {
+	t.Parallel()
 	authority := etcdtest.NewAuthority(t)
 	members := startMembers(t, memberOptions(t, 1, authority))
 	stranger := authority.Client()

@@ -68,6 +68,7 @@ func (b broken) awaitRow(t *testing.T, n byte, want string) store.Revision {
 }
 
 func TestLostAnswers(t *testing.T) {
+	t.Parallel()
 	b := breakable(t, time.Second)
 	if err := b.Create(t.Context(), store.ID{1}, []byte("one")); err != nil {
 		t.Fatal(err)
@@ -95,6 +96,7 @@ func TestLostAnswers(t *testing.T) {
 }
 
 func TestAWriteThatNeverArrivesIsOfUnknownOutcome(t *testing.T) {
+	t.Parallel()
 	b := breakable(t, time.Second)
 	b.proxy.set(false, true)
 	start := time.Now()

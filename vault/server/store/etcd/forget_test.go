@@ -66,7 +66,15 @@ func fill(t *testing.T, s *DB, id store.ID) store.Revision {
 	return revision
 }
 
+// The log of the cluster keeps what was, so nobody may be told that nothing does.
+func TestThereIsNoPromiseToErase(t *testing.T) {
+	if _, ok := any(&DB{}).(store.Eraser); ok {
+		t.Fatal("this store says that it erases, and it cannot")
+	}
+}
+
 func TestForgetLeavesNothingInTheDataFiles(t *testing.T) {
+	t.Parallel()
 	c := etcdtest.StartCluster(t, 3)
 	s := mustOpen(t, clusterOptions(c))
 	revision := fill(t, s, store.ID{1})
@@ -113,6 +121,7 @@ func awaitNeedles(t *testing.T, dir string) {
 }
 
 func TestForgetSaysWhenAMemberIsAway(t *testing.T) {
+	t.Parallel()
 	c := etcdtest.StartCluster(t, 3)
 	s := mustOpen(t, Options{Endpoints: c.Endpoints(), RequestTimeout: 3 * time.Second})
 	revision := fill(t, s, store.ID{1})
@@ -168,6 +177,7 @@ func TestManyForgetAtATime(t *testing.T) {
 }
 
 func TestForgetObeysItsContext(t *testing.T) {
+	t.Parallel()
 	c := etcdtest.StartCluster(t, 1)
 	s := mustOpen(t, clusterOptions(c))
 	if err := s.Create(t.Context(), store.ID{1}, []byte("one")); err != nil {

@@ -58,6 +58,7 @@ func pause(ctx context.Context, limit time.Duration) bool {
 
 // Each member in turn is stopped in good order and started again, as for an update.
 func TestARollingRestartLosesNoCharge(t *testing.T) {
+	t.Parallel()
 	c := etcdtest.StartCluster(t, 3)
 	options := Options{Endpoints: c.Endpoints(), RequestTimeout: 10 * time.Second}
 	people := newCrowd(mustOpen(t, options), mustOpen(t, options))

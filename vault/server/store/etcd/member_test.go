@@ -1,15 +1,19 @@
 package etcd
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"coffer/vault/server/store"
+	"coffer/vault/server/store/etcd/etcdtest"
 )
 
 func TestAMinorityOfMembersIsNotReady(t *testing.T) {
+	t.Parallel()
 	options := memberOptions(t, 3, nil)
 	members := startMembers(t, options)
 	s := mustOpen(t, Options{Endpoints: members[0].Endpoints(), RequestTimeout: 20 * time.Second})
@@ -87,5 +91,60 @@ func TestStartingObeysItsContext(t *testing.T) {
 	cancel()
 	if _, err := StartMember(ctx, memberOptions(t, 1, nil)[0]); !errors.Is(err, context.Canceled) {
 		t.Fatalf("error %v, want canceled", err)
+	}
+}
+
+// A cluster of two takes in a third member while it is in use, and all forget.
+func TestAMemberJoins(t *testing.T) {
+	t.Parallel()
+	authority := etcdtest.NewAuthority(t)
+	options := memberOptions(t, 3, authority)
+	whole := options[2].InitialCluster
+	for i := range 2 {
+		options[i].InitialCluster = whole[:strings.LastIndex(whole, ",")]
+	}
+	first := startMembers(t, options[:2])[0]
+	s := mustOpen(t, Options{Endpoints: first.Endpoints(), TLS: authority.Client(), RequestTimeout: 20 * time.Second})
+	revision := fill(t, s, store.ID{1})
+
+	mustAdd(t, s, options[2].ListenPeer)
+	options[2].New = false
+	third := mustStart(t, options[2])
+	mustReady(t, third)
+	other := mustOpen(t, Options{Endpoints: third.Endpoints(), TLS: authority.Client(), RequestTimeout: 20 * time.Second})
+	row, _, err := other.Fetch(t.Context(), store.ID{1})
+	if err != nil || !bytes.Equal(row, needle(20)) {
+		t.Fatalf("the new member has %.20q, %v", row, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := other.Forget(ctx, store.ID{1}, revision, []byte("tombstone")); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range options {
+		if n := occurrences(t, o.Dir, dataFile); n != 0 {
+			t.Errorf("%s: %d pieces of former values are in the data file", o.Name, n)
+		}
+	}
+}
+
+// mustAdd tells the cluster of a member. etcd refuses while its members have not been in
+// touch for five seconds.
+func mustAdd(t *testing.T, s *DB, peer string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		_, err := s.client.MemberAdd(ctx, []string{peer})
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatal(err)
+		}
 	}
 }

@@ -27,6 +27,7 @@ func mustCharge(t *testing.T, s *DB, author int) {
 }
 
 func TestAMinorityNeverAnswers(t *testing.T) {
+	t.Parallel()
 	c := etcdtest.StartIsolatedCluster(t, 3)
 	all := mustOpen(t, clusterOptions(c))
 	if err := all.Create(t.Context(), store.ID{1}, []byte("0:")); err != nil {

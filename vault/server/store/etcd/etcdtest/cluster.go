@@ -326,18 +326,16 @@ func tail(path string) string {
 }
 
 // freePorts finds ports on loopback below those that the system gives to connections: the
-// port of a killed member must still be free when it comes back.
+// port of a killed member must still be free when it comes back. Each is reserved until
+// the test ends, against other tests that look for one, by its namesake in UDP.
 func freePorts(t testing.TB, n int) []int {
 	t.Helper()
 	const low, high = 12000, 32000
 	var ports []int
-	for port, tries := low+os.Getpid()*61%(high-low), 0; tries < high-low; port, tries = low+(port+1-low)%(high-low), tries+1 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
+	for k := range high - low {
+		port := low + (os.Getpid()*61+k)%(high-low)
+		if !reserve(t, fmt.Sprintf("127.0.0.1:%d", port)) {
 			continue
-		}
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
 		}
 		if ports = append(ports, port); len(ports) == n {
 			return ports
@@ -347,7 +345,26 @@ func freePorts(t testing.TB, n int) []int {
 	return nil
 }
 
+func reserve(t testing.TB, address string) bool {
+	t.Helper()
+	mark, err := net.ListenPacket("udp", address)
+	if err != nil {
+		return false
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		_ = mark.Close()
+		return false
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = mark.Close() })
+	return true
+}
+
 // FreeAddresses gives n addresses on loopback, "127.0.0.1:port", that nobody listens at.
+// No other test gets them until t ends.
 func FreeAddresses(t testing.TB, n int) []string {
 	t.Helper()
 	var all []string

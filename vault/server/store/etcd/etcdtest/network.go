@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 )
 
@@ -34,11 +35,8 @@ func newNetwork(t testing.TB, n int) *network {
 	if n > maxMembers {
 		t.Fatalf("%d members, at most %d", n, maxMembers)
 	}
-	w := &network{slot: freeSlot(t)}
-	if out, err := exec.Command("ip", "netns", "add", w.hub()).CombinedOutput(); err != nil {
-		t.Skipf("network namespaces: not permitted: %s", out)
-	}
-	t.Cleanup(func() { ip(t, "netns", "del", w.hub()) })
+	w := &network{}
+	w.reserve(t)
 	ip(t, "-n", w.hub(), "link", "add", "hub", "type", "bridge")
 	ip(t, "-n", w.hub(), "link", "set", "hub", "up")
 	for i := range n {
@@ -85,8 +83,29 @@ func (w *network) address(i, end int) string {
 	return netip.AddrFrom4([4]byte{198, 18 + byte(n>>16), byte(n >> 8), byte(n)}).String()
 }
 
-// freeSlot finds addresses that no other test on this computer uses now.
-func freeSlot(t testing.TB) int {
+// reserve finds addresses that no other test on this computer uses now, and makes the hub,
+// whose name is taken from then on.
+func (w *network) reserve(t testing.TB) {
+	t.Helper()
+	taken := takenSlots(t)
+	for k := range clusters {
+		w.slot = (os.Getpid() + k) % clusters
+		if taken[w.slot] {
+			continue
+		}
+		out, err := exec.Command("ip", "netns", "add", w.hub()).CombinedOutput()
+		if err == nil {
+			t.Cleanup(func() { ip(t, "netns", "del", w.hub()) })
+			return
+		}
+		if !strings.Contains(string(out), "File exists") {
+			t.Skipf("network namespaces: not permitted: %s", out)
+		}
+	}
+	t.Fatal("no free addresses")
+}
+
+func takenSlots(t testing.TB) map[int]bool {
 	t.Helper()
 	taken := map[int]bool{}
 	addresses, err := net.InterfaceAddrs()
@@ -101,13 +120,7 @@ func freeSlot(t testing.TB) int {
 		b := prefix.Addr().As4()
 		taken[(int(b[1]-18)<<16+int(b[2])<<8+int(b[3]))/perCluster] = true
 	}
-	for k := range clusters {
-		if slot := (os.Getpid() + k) % clusters; !taken[slot] {
-			return slot
-		}
-	}
-	t.Fatal("no free addresses")
-	return 0
+	return taken
 }
 
 func ip(t testing.TB, args ...string) {
