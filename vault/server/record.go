@@ -48,7 +48,11 @@ type record struct {
 	pendingKey  oprf
 	anchored    uint64 // version of the anchor; 0: none
 	anchor      []byte // sealed by the client
-	events      []protocol.Event
+	// doomed is the handle of the record key before this one, as long as nobody knows
+	// whether that was destroyed: a crash may have come in between. Only of sealers whose
+	// handles open nothing by themselves.
+	doomed []byte
+	events []protocol.Event
 }
 
 // generation returns the one with this number, or nil.
@@ -117,7 +121,7 @@ func (r *record) note(e protocol.Event) {
 const recordFormat = 2
 
 // recordHead is the part of a record's bytes that has a fixed size. The references to the
-// OPRF keys, the anchor, the open attempts and the events follow.
+// OPRF keys, the anchor, the doomed handle, the open attempts and the events follow.
 type recordHead struct {
 	Format       byte
 	State        protocol.State
@@ -137,6 +141,7 @@ type recordHead struct {
 	CurrentKey   uint16 // lengths, in bytes
 	PendingKey   uint16
 	Anchor       uint16
+	Doomed       uint16
 	Open, Events uint16 // numbers
 }
 
@@ -147,14 +152,14 @@ func (r *record) encode() []byte {
 		Charged: r.tally.Charged, Sequence: r.tally.Sequence, Serial: r.tally.Serial,
 		ID: r.id, Owner: r.owner, Guard: r.guard, LastAct: r.lastAct,
 		DestroyedAt: r.destroyedAt, Current: r.current, Pending: r.pending, Anchored: r.anchored,
-		CurrentKey: uint16(len(r.currentKey)), PendingKey: uint16(len(r.pendingKey)), Anchor: uint16(len(r.anchor)),
+		CurrentKey: uint16(len(r.currentKey)), PendingKey: uint16(len(r.pendingKey)), Anchor: uint16(len(r.anchor)), Doomed: uint16(len(r.doomed)),
 		Open: uint16(len(r.tally.Open)), Events: uint16(len(r.events)),
 	}
 	if r.tally.Committed {
 		h.Committed = 1
 	}
 	b := protocol.Encode(&h)
-	for _, part := range [][]byte{r.currentKey, r.pendingKey, r.anchor} {
+	for _, part := range [][]byte{r.currentKey, r.pendingKey, r.anchor, r.doomed} {
 		b = append(b, part...)
 	}
 	for i := range r.tally.Open {
@@ -184,11 +189,11 @@ func decodeRecord(id [16]byte, b []byte) (*record, error) {
 		return nil, fmt.Errorf("decode record: %w", errRecord)
 	}
 	if h.Open > maxOpen || h.Events > protocol.MaxEvents || h.CurrentKey > seal.MaxReference ||
-		h.PendingKey > seal.MaxReference || h.Anchor > protocol.MaxAnchor {
+		h.PendingKey > seal.MaxReference || h.Anchor > protocol.MaxAnchor || h.Doomed > seal.MaxHandle {
 		return nil, fmt.Errorf("decode record: too large: %w", errRecord)
 	}
-	var parts [3][]byte
-	for i, size := range []uint16{h.CurrentKey, h.PendingKey, h.Anchor} {
+	var parts [4][]byte
+	for i, size := range []uint16{h.CurrentKey, h.PendingKey, h.Anchor, h.Doomed} {
 		if len(b)-n < int(size) {
 			return nil, fmt.Errorf("decode record: %d bytes: %w", len(b), errRecord)
 		}
@@ -206,7 +211,7 @@ func decodeRecord(id [16]byte, b []byte) (*record, error) {
 		return nil, fmt.Errorf("decode record: %w", errRecord)
 	}
 	r := h.record(opens, events)
-	r.currentKey, r.pendingKey, r.anchor = parts[0], parts[1], parts[2]
+	r.currentKey, r.pendingKey, r.anchor, r.doomed = parts[0], parts[1], parts[2], parts[3]
 	if r.id != id || !h.sane() {
 		return nil, fmt.Errorf("decode record: it contradicts itself: %w", errRecord)
 	}

@@ -23,7 +23,7 @@ func sampleRecord() *record {
 			Open: []open{{ID: [16]byte{9}, Generation: 1, Deadline: 6}},
 		},
 		current: generation{Number: 1, Capability: [32]byte{4}}, pending: generation{Number: 2},
-		currentKey: []byte("current key"), pendingKey: []byte("pending key"), anchored: 3, anchor: []byte("anchor"),
+		currentKey: []byte("current key"), pendingKey: []byte("pending key"), anchored: 3, anchor: []byte("anchor"), doomed: []byte("doomed"),
 		guard: [33]byte{2}, events: []protocol.Event{{At: 7, Kind: protocol.EventTry}},
 	}
 }
@@ -47,7 +47,7 @@ func TestRecordsHaveOneEncoding(t *testing.T) {
 	if _, err := decodeRecord([16]byte{2}, good); !errors.Is(err, errRecord) {
 		t.Fatalf("as another record: %v", err)
 	}
-	if n := binary.Size(recordHead{}); n != 152+2*(8+32+9+129+32+112)+18 {
+	if n := binary.Size(recordHead{}); n != 152+2*(8+32+9+129+32+112)+20 {
 		t.Fatalf("the head of a record has %d bytes, not those of the document", n)
 	}
 }

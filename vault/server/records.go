@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"coffer/vault/protocol"
+	"coffer/vault/server/seal"
 	"coffer/vault/server/store"
 )
 
@@ -134,26 +135,52 @@ func (s *Server) keep(ctx context.Context, id [16]byte, old row, next *record, e
 	if next == nil {
 		return nil
 	}
-	body := next.encode()
-	defer clear(body)
-	if old.record != nil && bytes.Equal(body, old.body) {
+	if err := s.destroyDoomed(ctx, next); err != nil {
+		return err
+	}
+	unchanged := next.encode()
+	defer clear(unchanged)
+	if old.record != nil && bytes.Equal(unchanged, old.body) {
 		return nil
 	}
-	handle := old.handle
-	if old.record == nil || erase {
+	handle, fresh := old.handle, old.record == nil || erase
+	if fresh {
 		// What is destroyed was sealed under the old record key, in every copy that a
 		// disk or a cluster may still have; the new state gets a key of its own.
-		fresh, err := s.cfg.Sealer.NewKey(ctx, id)
-		if err != nil {
+		var err error
+		if handle, err = s.cfg.Sealer.NewKey(ctx, id); err != nil {
 			return fmt.Errorf("make record key: %w: %w", protocol.ErrInternal, err)
 		}
-		handle = fresh
+		if seal.KeysOutside(s.cfg.Sealer.Class()) {
+			next.doomed = old.handle
+		}
 	}
+	body := next.encode()
+	defer clear(body)
 	sealed, err := s.cfg.Sealer.Seal(ctx, id, handle, body)
 	if err != nil {
 		return fmt.Errorf("seal record: %w: %w", protocol.ErrInternal, err)
 	}
-	return s.write(ctx, id, old, encodeRow(handle, sealed), erase)
+	err = s.write(ctx, id, old, encodeRow(handle, sealed), erase)
+	if isRace(err) && fresh {
+		if destroyErr := s.cfg.Sealer.DestroyKey(ctx, id, handle); destroyErr != nil {
+			return fmt.Errorf("destroy unused record key: %w: %w", protocol.ErrInternal, destroyErr)
+		}
+	}
+	return err
+}
+
+// destroyDoomed destroys, once more, the record key that an earlier change was to destroy:
+// a crash may have come between the change and its end.
+func (s *Server) destroyDoomed(ctx context.Context, r *record) error {
+	if len(r.doomed) == 0 {
+		return nil
+	}
+	if err := s.cfg.Sealer.DestroyKey(ctx, r.id, r.doomed); err != nil {
+		return fmt.Errorf("destroy former record key: %w: %w", protocol.ErrInternal, err)
+	}
+	r.doomed = nil
+	return nil
 }
 
 func (s *Server) write(ctx context.Context, id [16]byte, old row, data []byte, erase bool) error {

@@ -52,6 +52,10 @@ const (
 	ClassTPMEpochs = "tpm-epochs" // the program counts; the store cannot be put back
 )
 
+// KeysOutside reports whether the record keys of a class live outside of their handles, so
+// that a handle opens nothing by itself, and its key must be destroyed where it lives.
+func KeysOutside(class string) bool { return class == ClassToken }
+
 // Limits, in bytes.
 const (
 	MaxHandle    = 1 << 10
