@@ -92,13 +92,17 @@ func unhex(dst []byte, s string) bool {
 }
 
 // Printable reports whether s is a name that may be shown: valid UTF-8, at most 255 bytes,
-// no control characters. It keeps escape codes of a hostile vault off the screen.
+// no control characters, and nothing that turns the direction of writing round or breaks
+// the line. It keeps escape codes of a hostile vault off the screen, and the sentence that
+// a name stands in from saying something else.
 func Printable(s string) bool {
 	if len(s) > maxComputer || !utf8.ValidString(s) {
 		return false
 	}
 	for _, r := range s {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 {
+		control := r < 0x20 || r >= 0x7f && r < 0xa0
+		trick := r == 0x061c || r == 0x200e || r == 0x200f || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == 0xfeff
+		if control || trick {
 			return false
 		}
 	}

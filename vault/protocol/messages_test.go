@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 )
@@ -282,6 +283,19 @@ func TestVectors(t *testing.T) {
 	}
 	if !bytes.Equal(b, want) {
 		t.Fatal("the code does not make the vectors: the protocol has changed")
+	}
+}
+
+func TestNamesThatTrickTheEyeAreNotShown(t *testing.T) {
+	for _, good := range []string{"ANN-LAPTOP", "Käthe's computer", "アンのノート", ""} {
+		if !Printable(good) {
+			t.Errorf("%q is refused", good)
+		}
+	}
+	for _, bad := range []string{"a\x1b[2J", "a\nb", "a\u202eb", "a\u2028b", "\u2066a", "\xff", strings.Repeat("a", 256)} {
+		if Printable(bad) {
+			t.Errorf("%q is taken", bad)
+		}
 	}
 }
 

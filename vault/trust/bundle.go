@@ -152,15 +152,9 @@ func (b Bundle) isRegister() bool {
 	return false
 }
 
-// isShown reports whether s may be put before people as a name. What turns the direction
-// of writing round, or breaks the line, could make the sentence that it stands in say
-// something else.
+// isShown reports whether s may be put before people as a name.
 func isShown(s string) bool {
-	tricks := func(r rune) bool {
-		return r == 0x061c || r == 0x200e || r == 0x200f || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == 0xfeff
-	}
-	return s != "" && len(s) <= MaxName && protocol.Printable(s) &&
-		strings.TrimSpace(s) == s && strings.IndexFunc(s, tricks) < 0
+	return s != "" && len(s) <= MaxName && protocol.Printable(s) && strings.TrimSpace(s) == s
 }
 
 func areAddresses(list []string) bool {
