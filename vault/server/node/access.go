@@ -133,4 +133,3 @@ func (a *Access) Signed(staged bool) ([]byte, error) {
 func (a *Access) Backup(ctx context.Context, path string) error {
 	return writeNew(path, func(w io.Writer) error { return a.desk.backup(ctx, w) })
 }
-

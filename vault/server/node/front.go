@@ -46,4 +46,3 @@ func (n *Node) serveGate(ctx context.Context, l net.Listener) error {
 	}
 	return n.gate.Serve(ctx, l, n.serverTLS())
 }
-

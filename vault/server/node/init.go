@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"coffer/crypto/aead"
@@ -221,13 +220,4 @@ func GuessAddress() (string, error) {
 		return "", fmt.Errorf("the name of this computer is no address: %w", ErrConfig)
 	}
 	return address, nil
-}
-
-// AbsoluteDir makes a path independent of the folder that the program was started in.
-func AbsoluteDir(dir string) (string, error) {
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return "", fmt.Errorf("find folder: %w", err)
-	}
-	return abs, nil
 }
