@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -80,6 +81,14 @@ type Config struct {
 	VaultWaits []time.Duration     // its waits after wrong tries; nil: the default list
 	KDF        crypto.KDFCost      // cost of one guess; zero: 256 MiB, 3 passes, 4 lanes
 	Getenv     func(string) string // the environment, for the folders that XDG names; nil: empty
+
+	// Dial opens a connection to a vault on a network, as [Connector].Network has set it; nil:
+	// as the system does.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// IDToken lets the user sign in in a browser and returns an ID token; browser gets the
+	// address, once. Its errors wrap cloud.ErrRefused, cloud.ErrTimeout or cloud.ErrOffline
+	// where those fit. nil: this program cannot.
+	IDToken func(ctx context.Context, r IDTokenRequest, browser func(address string) error) (token string, err error)
 }
 
 // The situations of a profile.
@@ -113,6 +122,15 @@ type App struct {
 	root RootKey // guarded by mu; found or unlocked, for this App's life; zero: look where it is kept
 
 	reach reach
+
+	vaults sync.Mutex // held by who changes a file in state/vaults
+}
+
+// An IDTokenRequest is what a vault wants to see of the user (OpenID Connect Core 1.0).
+type IDTokenRequest struct {
+	Issuer   string // https://..., of the vault's bundle
+	ClientID string
+	Nonce    string // the name of the new record
 }
 
 // New checks cfg and makes the profile folder. It takes no lock: reading is free.

@@ -51,10 +51,15 @@ type backup struct {
 	started  time.Time
 	previous *repo.Snapshot // of this device, or nil
 	prior    *repo.Snapshot // to compare with, or nil
-	journal  *journal
-	writer   *repo.Writer
-	chunker  *repo.Chunker
-	meter    *meter
+
+	snapshots []*repo.Snapshot // that the place shows
+	made      *repo.Snapshot   // by this run; nil until it is committed
+	head      *repo.Head       // the newest true one of the place; nil until it is open
+	vaultDown *bool            // shared by all places: the vault did not answer
+	journal   *journal
+	writer    *repo.Writer
+	chunker   *repo.Chunker
+	meter     *meter
 
 	batches chan *batch   // scanner -> assembler, in order
 	jobs    chan *readJob // scanner -> readers
@@ -73,6 +78,7 @@ func (b *backup) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer b.session.close()
+	b.head, _ = b.session.store.heads.verified(b.session.keys)
 	lost, err := b.findPrior(ctx)
 	if err != nil {
 		return err
@@ -92,8 +98,11 @@ func (b *backup) run(ctx context.Context) (err error) {
 	if err := b.prolong(ctx); err != nil {
 		return err
 	}
+	if err := b.anchor(ctx); err != nil {
+		return err
+	}
 	if len(lost) > 0 {
-		return &RollbackError{lost} // said loudly, after the data is safe
+		return &RollbackError{Snapshots: lost} // said loudly, after the data is safe
 	}
 	return nil
 }
@@ -155,6 +164,7 @@ func (b *backup) findPrior(ctx context.Context) (lost []string, err error) {
 			return nil, err
 		}
 	}
+	b.snapshots = snapshots
 	for _, s := range snapshots {
 		if s.Device == device.id() && (b.previous == nil || s.Sequence > b.previous.Sequence) {
 			b.previous = s
@@ -208,6 +218,7 @@ func (b *backup) store(ctx context.Context) error {
 	if err := b.writer.Commit(ctx, snapshot); err != nil {
 		return err
 	}
+	b.made = snapshot
 	b.summary.Snapshot = snapshot.Name.String()
 	b.summary.NewBytes, b.summary.StoredBytes = b.meter.newBytes.Load(), b.writer.Stored()
 	device := &b.session.device

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"coffer/app/repo"
 	"coffer/app/source"
 	"coffer/cloud"
 )
@@ -39,6 +40,7 @@ func (a *App) Backup(ctx context.Context, o BackupOptions) (BackupSummary, error
 			break
 		}
 	}
+	all.settleVaults(ctx)
 	return all.result()
 }
 
@@ -54,7 +56,10 @@ type backups struct {
 	done  []PlaceSummary
 	best  *BackupSummary // of the first place that took the backup
 	first *BackupSummary // of the first place
-	errs  []error        // as many as done; nil where it was taken
+
+	vaultDown bool       // it did not answer; not asked again in this run
+	head      *repo.Head // the newest true one of the places that took the backup
+	errs      []error    // as many as done; nil where it was taken
 }
 
 // prepare finds out what no place has to be asked for.
@@ -86,7 +91,7 @@ func (all *backups) fails(err error) {
 // backup makes the backup in one place.
 func (all *backups) backup(ctx context.Context, e placeEntry) {
 	started := time.Now()
-	b := &backup{app: all.app, place: e, options: all.options, sources: all.sources, rules: all.rules, started: started}
+	b := &backup{app: all.app, place: e, options: all.options, sources: all.sources, rules: all.rules, started: started, vaultDown: &all.vaultDown}
 	if b.options.hooks.now != nil {
 		b.started = b.options.hooks.now()
 	}
@@ -101,10 +106,27 @@ func (all *backups) backup(ctx context.Context, e placeEntry) {
 		err = b.run(ctx)
 	}
 	b.summary.Place, b.summary.Seconds = e.Dest, time.Since(started).Seconds()
+	if b.head != nil && (all.head == nil || b.head.Generation > all.head.Generation) {
+		all.head = b.head
+	}
 	run := b.record(err)
 	all.app.recordRun(run)
 	b.forecast()
 	all.note(e, &b.summary, err)
+}
+
+// settleVaults has records destroyed that this backup has left behind, now that the places
+// have shown what is in use.
+func (all *backups) settleVaults(ctx context.Context) {
+	if all.head == nil || ctx.Err() != nil {
+		return
+	}
+	root, err := all.app.rootKey(ctx)
+	if err != nil {
+		return // a backup has just used it: asked for, or locked meanwhile
+	}
+	defer root.Wipe()
+	all.app.settleVaults(ctx, root, all.head)
 }
 
 // note adds what came of one place.

@@ -15,8 +15,6 @@ import (
 	"coffer/crypto"
 	"coffer/vault"
 	"coffer/vault/embedded"
-	"coffer/vault/protocol"
-	"coffer/vault/trust"
 )
 
 // A Code names one situation that the user can be in. Codes are stable: scripts, support
@@ -175,31 +173,34 @@ var causes = []struct {
 	{crypto.ErrEmptyPassword, CodePasswordShort},
 	{crypto.ErrPasswordCharacters, CodePasswordBad},
 
+	{vault.ErrVaultRolledBack, CodeVaultRolledBack},
+	{vault.ErrEvidence, CodeVaultEvidence},
 	{ErrVaultElsewhere, CodeVaultElsewhere},
 	{ErrVaultSame, CodeVaultSame},
 	{ErrNoOtherWay, CodeNoOtherWay},
 	{ErrOtherPassword, CodeWrongPassword},
 	{ErrVaultSignIn, CodeVaultSignIn},
 	{ErrVaultInvitation, CodeVaultInvitation},
-	{trust.ErrLink, CodeVaultLink},
-	{trust.ErrSingleSigned, CodeVaultSecondSigner},
-	{trust.ErrOlder, CodeVaultOlder},
-	{trust.ErrExpired, CodeVaultExpired},
-	{trust.ErrBundle, CodeVaultIdentity},
-	{trust.ErrPin, CodeVaultIdentity},
+	{vault.ErrLink, CodeVaultLink},
+	{vault.ErrSingleSigned, CodeVaultSecondSigner},
+	{vault.ErrOlder, CodeVaultOlder},
+	{vault.ErrExpired, CodeVaultExpired},
+	{vault.ErrBundle, CodeVaultIdentity},
+	{vault.ErrPin, CodeVaultIdentity},
 	{vault.ErrDestroyed, CodeKeyDestroyed},
 	{vault.ErrWrongPassword, CodeWrongPassword},
 	{vault.ErrWait, CodeWait},
 	{vault.ErrLastTry, CodeWait},
 	{vault.ErrFrozen, CodeRecordFrozen},
-	{protocol.ErrNotAdmitted, CodeVaultInvitation},
-	{protocol.ErrInvitation, CodeVaultInvitationBad},
-	{protocol.ErrSignIn, CodeVaultSignInRefused},
-	{protocol.ErrQuota, CodeVaultQuota},
-	{protocol.ErrBusy, CodeVaultLimit},
-	{protocol.ErrSerial, CodeVaultSerial},
-	{protocol.ErrUnarmed, CodeVaultUnarmed},
-	{protocol.ErrOtherKey, CodeVaultTrouble},
+	{vault.ErrNotAdmitted, CodeVaultInvitation},
+	{vault.ErrInvitation, CodeVaultInvitationBad},
+	{vault.ErrSignIn, CodeVaultSignInRefused},
+	{vault.ErrQuota, CodeVaultQuota},
+	{vault.ErrBusy, CodeVaultLimit},
+	{vault.ErrSerial, CodeVaultSerial},
+	{vault.ErrUnarmed, CodeVaultUnarmed},
+	{vault.ErrOtherKey, CodeVaultTrouble},
+	{vault.ErrPortal, CodeVaultOffline},
 	{vault.ErrOffline, CodeVaultOffline},
 	{vault.ErrIdentity, CodeVaultIdentity},
 	{vault.ErrUnknownOutcome, CodeOutcomeUnknown},
@@ -464,6 +465,10 @@ func (f *Failure) names(err error) {
 		if !other.MadeAt.IsZero() {
 			f.Args["made"] = other.MadeAt.Format(time.RFC3339)
 		}
+	}
+	var rolled *RollbackError
+	if errors.As(err, &rolled) && !rolled.At.IsZero() {
+		f.Args["computer"], f.Args["until"] = rolled.Computer, rolled.At.Format(time.RFC3339)
 	}
 	var object *repo.ObjectError
 	if errors.As(err, &object) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"strconv"
 	"time"
+
+	"coffer/vault"
 )
 
 // Overview is what Home shows.
@@ -91,6 +93,9 @@ func (a *App) Overview(ctx context.Context) (Overview, error) {
 	}
 	now := time.Now()
 	facts := homeFacts{profile: p, runs: runs, now: now, pending: a.hasPendingPassword(), working: a.isWorking(), home: a.cfg.Home}
+	if p.VaultLink != "" {
+		facts.server = a.wayByVault(vault.Slot{Link: p.VaultLink})
+	}
 	o := facts.overview()
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -106,6 +111,7 @@ type homeFacts struct {
 	pending bool // a change of password was interrupted
 	working bool
 	home    string
+	server  WayIn // the password, where its vault is on a network
 }
 
 func (f homeFacts) overview() Overview {
@@ -215,14 +221,17 @@ func (f homeFacts) practice() (since time.Duration, due bool) {
 // waysIn is what this computer knows without asking anybody.
 func (f homeFacts) waysIn() []WayIn {
 	p := f.profile
-	ways := []WayIn{{Kind: LockKey, TriesLeft: -1}}
+	ways := []WayIn{wayByKey()}
 	switch p.Lock {
 	case LockPassword:
-		ways = append(ways, WayIn{
-			Kind: LockPassword, SetAt: p.LockSetAt, VaultComputer: p.VaultComputer, Tries: p.VaultTries, TriesLeft: -1,
-		})
+		way := WayIn{Kind: LockPassword, VaultKind: VaultEmbedded, VaultComputer: p.VaultComputer, TriesLeft: -1}
+		if p.VaultLink != "" {
+			way = f.server
+		}
+		way.SetAt, way.Tries = p.LockSetAt, p.VaultTries
+		ways = append(ways, way)
 	case LockPassphrase:
-		ways = append(ways, WayIn{Kind: LockPassphrase, SetAt: p.LockSetAt, TriesLeft: -1})
+		ways = append(ways, WayIn{Kind: LockPassphrase, SetAt: p.LockSetAt, TriesLeft: -1, Usable: true})
 	}
 	return ways
 }

@@ -50,51 +50,43 @@ type PasswordOptions struct {
 // SetPassword is [App.ChangePassword] with a choice of the vault. Errors of a vault on a
 // network are as for [App.MoveVault].
 func (a *App) SetPassword(ctx context.Context, o PasswordOptions) error {
-	newPassword := o.Password
 	unlock, err := a.lockProfile()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	root, err := a.rootKey(ctx)
+	to, err := targetOf(o.Vault, o.Browser)
+	if err != nil {
+		return fmt.Errorf("change password: %w", err)
+	}
+	c, err := a.openChange(ctx, o.Password)
 	if err != nil {
 		return err
 	}
-	defer root.Wipe()
-	c := change{app: a, root: root, keys: root.Derive(), secret: newPassword}
-	defer c.keys.Wipe()
-	if err := c.openPlaces(ctx); err != nil {
-		return err
+	defer c.end()
+	if o.Vault != "" && c.head.Passphrase != nil && c.head.Vault == nil {
+		c.lock = LockPassword // a vault was named: it is to be a password, beside the passphrase
 	}
-	defer c.close()
-	c.findHead()
-	if err := a.checkNewSecret(c.lock, newPassword); err != nil {
+	if err := a.checkNewSecret(c.lock, o.Password); err != nil {
 		return fmt.Errorf("change password: %w", err)
 	}
-	check, err := c.apply(ctx)
-	if err != nil {
+	if err := c.apply(ctx, to); err != nil {
 		return fmt.Errorf("change password: %w", err)
 	}
-	err = a.changeProfile(func(p *Profile) error {
-		noteLock(p, c.lock, c.head)
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("change password: %w", err)
-	}
-	a.keepPractice(check)
-	a.endEnroll()
 	return nil
 }
 
 // noteLock copies what a head says about a way in.
 func noteLock(p *Profile, lock LockKind, head *repo.Head) {
-	p.Lock, p.LockSetAt, p.VaultComputer, p.VaultTries = lock, time.Time{}, "", 0
+	p.Lock, p.LockSetAt, p.VaultComputer, p.VaultTries, p.VaultLink = lock, time.Time{}, "", 0, ""
 	switch {
 	case head == nil:
 	case lock == LockPassword && head.Vault != nil:
 		v := head.Vault
 		p.LockSetAt, p.VaultComputer, p.VaultTries = unixTime(v.SetAt), v.Computer, v.Tries
+		if link, ok := remoteLink(vaultSlot(v)); ok {
+			p.VaultLink = link.String()
+		}
 	case lock == LockPassphrase && head.Passphrase != nil:
 		p.LockSetAt = unixTime(head.Passphrase.SetAt)
 	}
@@ -168,30 +160,52 @@ func (c *change) findHead() {
 	}
 }
 
-// apply sets the secret and returns the practice check of it.
-func (c *change) apply(ctx context.Context) (check []byte, err error) {
+// apply sets the secret. to is the vault that was asked for; zero: none was.
+func (c *change) apply(ctx context.Context, to vaultTarget) error {
 	if c.lock == LockPassphrase {
-		slot, err := crypto.NewPassphraseSlot(c.root, c.secret, c.app.cfg.KDF)
-		if err != nil {
-			return nil, err
-		}
-		next := *c.head
-		next.Passphrase = &repo.PassphraseSlot{PassphraseSlot: slot, SetAt: time.Now().Unix()}
-		if err := c.write(ctx, next); err != nil {
-			return nil, err
-		}
-		return crypto.NewPracticeCheck(c.root, c.secret, c.app.cfg.KDF), nil
+		return c.applyPassphrase(ctx)
 	}
-	var old *vault.Slot
-	if c.head.Vault != nil && c.app.vaultHere(c.head.Vault) {
-		slot := vaultSlot(c.head.Vault)
-		old = &slot
+	if c.head.Vault == nil {
+		return c.applyPassword(ctx, to, nil)
 	}
-	done, err := c.app.enroll(ctx, c.root, c.secret, old, func(slot vault.Slot) error { return c.publish(ctx, slot) })
+	old := vaultSlot(c.head.Vault)
+	if link, remote := remoteLink(old); remote && to.link == nil {
+		to.link = &link // where the password is
+	}
+	switch {
+	case to.keeps(c.app, old):
+		return c.applyPassword(ctx, to, &old)
+	case to.link == nil:
+		return c.applyPassword(ctx, to, nil) // its vault is inside of another computer's app
+	}
+	if err := c.moveTo(ctx, to, old); err != nil {
+		return err
+	}
+	c.app.settleVaults(ctx, c.root, c.head)
+	return nil
+}
+
+func (c *change) applyPassphrase(ctx context.Context) error {
+	slot, err := crypto.NewPassphraseSlot(c.root, c.secret, c.app.cfg.KDF)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return done.check, nil
+	next := *c.head
+	next.Passphrase = &repo.PassphraseSlot{PassphraseSlot: slot, SetAt: time.Now().Unix()}
+	if err := c.write(ctx, next); err != nil {
+		return err
+	}
+	return c.keep(crypto.NewPracticeCheck(c.root, c.secret, c.app.cfg.KDF))
+}
+
+// applyPassword puts the password into a vault as the next generation of old, or in a new
+// record where there was none, or none that this computer reaches.
+func (c *change) applyPassword(ctx context.Context, to vaultTarget, old *vault.Slot) error {
+	done, err := c.app.enroll(ctx, to, c.root, c.secret, old, func(slot vault.Slot) error { return c.publish(ctx, slot) })
+	if err != nil {
+		return err
+	}
+	return c.keep(done.check)
 }
 
 // publish makes slot the password way in of the newest head, and of the only one, unless

@@ -14,6 +14,7 @@ import (
 	"coffer/app/source"
 	"coffer/cloud"
 	"coffer/crypto"
+	"coffer/vault"
 )
 
 // PlaceInfo is what can be seen of a place without a key.
@@ -171,14 +172,14 @@ func (a *App) WaysIn(ctx context.Context, dest, repository string) ([]WayIn, err
 	}
 	heads := found.of(id)
 	if len(heads) == 0 {
-		return []WayIn{{Kind: LockKey, TriesLeft: -1}}, nil
+		return []WayIn{wayByKey()}, nil
 	}
 	ways := a.ways(&heads[0])
 	if heads[0].Vault == nil {
 		return ways, nil
 	}
 	for i := range ways {
-		if ways[i].Kind == LockPassword && ways[i].VaultHere {
+		if ways[i].Kind == LockPassword && ways[i].Usable {
 			a.askVault(ctx, vaultSlot(heads[0].Vault), &ways[i])
 		}
 	}
@@ -187,17 +188,35 @@ func (a *App) WaysIn(ctx context.Context, dest, repository string) ([]WayIn, err
 
 // ways lists what a head says, without asking anybody.
 func (a *App) ways(h *repo.Head) []WayIn {
-	ways := []WayIn{{Kind: LockKey, TriesLeft: -1}}
+	ways := []WayIn{wayByKey()}
 	if v := h.Vault; v != nil {
-		ways = append(ways, WayIn{
-			Kind: LockPassword, SetAt: unixTime(v.SetAt), VaultComputer: v.Computer,
-			VaultHere: a.vaultHere(v), Tries: v.Tries, TriesLeft: -1,
-		})
+		way := a.wayByVault(vaultSlot(v))
+		way.SetAt, way.Tries = unixTime(v.SetAt), v.Tries
+		ways = append(ways, way)
 	}
 	if h.Passphrase != nil {
-		ways = append(ways, WayIn{Kind: LockPassphrase, SetAt: unixTime(h.Passphrase.SetAt), TriesLeft: -1})
+		ways = append(ways, WayIn{Kind: LockPassphrase, SetAt: unixTime(h.Passphrase.SetAt), TriesLeft: -1, Usable: true})
 	}
 	return ways
+}
+
+func wayByKey() WayIn { return WayIn{Kind: LockKey, TriesLeft: -1, Usable: true} }
+
+// wayByVault says where the vault of a slot is, as far as this computer knows.
+func (a *App) wayByVault(slot vault.Slot) WayIn {
+	way := WayIn{Kind: LockPassword, VaultKind: VaultEmbedded, VaultComputer: slot.Computer, TriesLeft: -1}
+	if _, remote := remoteLink(slot); !remote {
+		way.VaultHere = a.vaultHere(repoSlot(slot))
+		way.Usable = way.VaultHere
+		return way
+	}
+	ref := a.refOf(slot)
+	way.VaultKind, way.VaultComputer, way.Usable = VaultServer, "", true
+	way.VaultName, way.VaultAddress, way.Hardware = ref.Name, ref.Address, ref.Hardware
+	if ref.Sealer != "" {
+		way.Enforced = enforcedBy(ref.Sealer)
+	}
+	return way
 }
 
 func unixTime(seconds int64) time.Time {
@@ -220,7 +239,7 @@ func (a *App) backupsIn(ctx context.Context, store *cloud.Store, found placeHead
 	}
 	var list []BackupInfo
 	for _, id := range found.ids {
-		info := BackupInfo{Repository: id.String(), Bytes: bytes, Ways: []WayIn{{Kind: LockKey, TriesLeft: -1}}}
+		info := BackupInfo{Repository: id.String(), Bytes: bytes, Ways: []WayIn{wayByKey()}}
 		if heads := found.of(id); len(heads) > 0 {
 			h := &heads[0]
 			info.Computer, info.OS, info.MadeAt, info.Ways = h.Computer, h.OS, unixTime(h.MadeAt), a.ways(h)

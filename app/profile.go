@@ -28,6 +28,7 @@ type Profile struct {
 	LockSetAt     time.Time // when password or passphrase were last set, as far as known here
 	VaultComputer string    // of a password: where its vault is
 	VaultTries    int
+	VaultLink     string // ... where it is on a network; without an invitation
 
 	SheetProvenAt   time.Time // zero: not yet
 	PracticedAt     time.Time // last right answer
@@ -72,6 +73,7 @@ type profileJSON struct {
 	LockSetAt       time.Time   `json:"lock_set_at,omitzero"`
 	VaultComputer   string      `json:"vault_computer,omitempty"`
 	VaultTries      int         `json:"vault_tries,omitempty"`
+	VaultLink       string      `json:"vault_link,omitempty"`
 	SheetProvenAt   time.Time   `json:"sheet_proven_at,omitzero"`
 	PracticedAt     time.Time   `json:"practiced_at,omitzero"`
 	PracticeSnoozed time.Time   `json:"practice_snoozed_until,omitzero"`
@@ -158,7 +160,7 @@ func encodeProfile(p Profile) ([]byte, error) {
 	data, err := json.MarshalIndent(profileJSON{
 		Version: profileVersion, Repository: p.Repository, Places: placesJSON(p.Places), SetUpAt: p.SetUpAt,
 		KeptIn: p.KeptIn, Lock: p.Lock, LockSetAt: p.LockSetAt,
-		VaultComputer: p.VaultComputer, VaultTries: p.VaultTries,
+		VaultComputer: p.VaultComputer, VaultTries: p.VaultTries, VaultLink: p.VaultLink,
 		SheetProvenAt: p.SheetProvenAt, PracticedAt: p.PracticedAt, PracticeSnoozed: p.PracticeSnoozed,
 		Sources: rawTexts(p.Sources), Exclude: rawTexts(p.Exclude), Language: p.Language, Theme: p.Theme,
 		TextScale: p.TextScale, MemoryMiB: p.MemoryMiB, Paper: p.Paper,
@@ -194,6 +196,7 @@ func parseProfile(data []byte) (Profile, error) {
 	p := Profile{
 		Repository: j.Repository, Places: places, SetUpAt: j.SetUpAt, KeptIn: j.KeptIn,
 		Lock: j.Lock, LockSetAt: j.LockSetAt, VaultComputer: j.VaultComputer, VaultTries: j.VaultTries,
+		VaultLink:     j.VaultLink,
 		SheetProvenAt: j.SheetProvenAt, PracticedAt: j.PracticedAt, PracticeSnoozed: j.PracticeSnoozed,
 		Settings: Settings{
 			Sources: plainTexts(j.Sources), Exclude: plainTexts(j.Exclude), Language: j.Language,

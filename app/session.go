@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"coffer/app/repo"
 	"coffer/crypto"
@@ -203,7 +204,11 @@ func (d *deviceState) know(s *repo.Snapshot) {
 
 // A RollbackError is ErrRollback with the snapshots that were known and are
 // gone.
-type RollbackError struct{ Snapshots []string }
+type RollbackError struct {
+	Snapshots []string  // names, 40 hex digits
+	Computer  string    // that made the newest of them; "" not known
+	At        time.Time // when; zero: not known
+}
 
 func (e *RollbackError) Error() string {
 	return fmt.Sprintf("%v: %d known snapshots are gone", ErrRollback, len(e.Snapshots))

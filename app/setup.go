@@ -138,6 +138,7 @@ type setup struct {
 	keys     *crypto.Keys
 	store    *placeStore // nil until it is open
 	head     repo.Head
+	vault    vaultTarget
 	practice []byte
 	profile  Profile
 	notices  []Notice
@@ -174,6 +175,9 @@ func (s *setup) check(context.Context) error {
 		return err
 	}
 	if err := s.app.checkKeep(s.opts.KeepKey); err != nil {
+		return err
+	}
+	if s.vault, err = targetOf(s.opts.Vault, s.opts.Browser); err != nil {
 		return err
 	}
 	s.root = NewRootKey()
@@ -283,12 +287,12 @@ func (s *setup) makeWayIn(ctx context.Context) error {
 		if s.app.hasForeignPending(s.keys.Repository().String()) {
 			s.notice(NoticeVaultForgotten, nil)
 		}
-		done, err := s.app.enroll(ctx, s.root, s.opts.Secret, nil, func(vault.Slot) error { return nil })
+		done, err := s.app.enroll(ctx, s.vault, s.root, s.opts.Secret, nil, func(vault.Slot) error { return nil })
 		if err != nil {
 			return err
 		}
 		s.head.Vault, s.practice = repoSlot(done.slot), done.check
-		s.notice(NoticeVaultHere, map[string]string{"computer": s.app.cfg.Computer})
+		s.notices = append(s.notices, s.app.vaultNotices(done.slot)...)
 	case LockPassphrase:
 		slot, err := crypto.NewPassphraseSlot(s.root, s.opts.Secret, s.app.cfg.KDF)
 		if err != nil {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,6 +19,9 @@ type OpenOptions struct {
 	Sources    []string // what this computer will back up; may be empty, to restore only
 	Exclude    []string
 	KeepKey    KeepKey
+	// Old opens the backup also when the place shows less than its vault knows of: the user
+	// was told (ErrRollback) and wants what is there.
+	Old bool
 }
 
 // An OpenResult is what Open found.
@@ -33,7 +37,8 @@ type OpenResult struct {
 //
 // [vault.AttemptError] says how many tries are left; [VaultElsewhereError], [ErrNoSuchWay],
 // [ErrWrongKey] and [KeyOfOtherError] cost none. [ErrPlaceForeign], [ErrPlaceMany],
-// [ErrAlreadySetUp], crypto.ErrWrongPassphrase.
+// [ErrAlreadySetUp], crypto.ErrWrongPassphrase. [RollbackError] when the place shows less
+// than the vault of the password knows of, as far as that answers; see OpenOptions.Old.
 func (a *App) Open(ctx context.Context, o OpenOptions) (OpenResult, error) {
 	unlock, err := a.lockProfile()
 	if err != nil {
@@ -78,6 +83,10 @@ func (a *App) open(ctx context.Context, o OpenOptions) (OpenResult, error) {
 		return OpenResult{}, store.at(err)
 	}
 	defer got.root.Wipe()
+	err = a.compareOpened(ctx, store, &got)
+	if err != nil && !(o.Old && errors.Is(err, ErrRollback)) {
+		return OpenResult{}, store.at(err)
+	}
 	return a.join(ctx, p, o, store, got)
 }
 

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"coffer/app/repo"
-	"coffer/crypto"
 	"coffer/vault"
 	"coffer/vault/embedded"
 )
@@ -79,7 +78,8 @@ type LeftRecord struct {
 	Vault   VaultRef
 	Record  string // 32 hex digits
 	LeftAt  time.Time
-	Receipt *VaultReceipt // nil: it is still to be destroyed
+	Receipt *VaultReceipt // nil: it is still to be destroyed, or Unknown
+	Unknown bool          // the vault says that it has no such record
 }
 
 // A VaultEvent is one line of the vault's own log of tries.
@@ -90,64 +90,15 @@ type VaultEvent struct {
 	Left   int    // tries left after it
 }
 
-// VaultStatus asks the vault how the password of this profile stands, and for its log.
-// Asking charges nothing. Of a vault on another computer it says only where that is.
-func (a *App) VaultStatus(ctx context.Context) (VaultStatus, error) {
-	root, err := a.rootKey(ctx)
-	if err != nil {
-		return VaultStatus{}, err
-	}
-	defer root.Wipe()
-	keys := root.Derive()
-	defer keys.Wipe()
-	store, _, err := a.openPlace(ctx)
-	if err != nil {
-		return VaultStatus{}, err
-	}
-	defer store.Close()
-	found, err := readHeads(ctx, store.Store)
-	if err != nil {
-		return VaultStatus{}, fmt.Errorf("find vault: %w", err)
-	}
-	head, _ := found.verified(keys)
-	if head == nil || head.Vault == nil {
-		return VaultStatus{}, nil
-	}
-	status := VaultStatus{Kind: VaultEmbedded, Computer: head.Vault.Computer, Tries: head.Vault.Tries, Left: -1}
-	if !a.vaultHere(head.Vault) {
-		return status, nil
-	}
-	status.Here, status.Where = true, a.cfg.VaultDir
-	err = a.withVault(ctx, func(c *vault.Client, info vault.Info) error {
-		return fillStatus(ctx, c, info, vaultSlot(head.Vault), keys, &status)
-	})
-	if err != nil {
-		return status, fmt.Errorf("ask vault: %w", err)
-	}
-	return status, nil
-}
-
-func fillStatus(ctx context.Context, c *vault.Client, info vault.Info, slot vault.Slot, keys *crypto.Keys, out *VaultStatus) error {
-	out.Sealer = info.Sealer
-	s, err := c.Status(ctx, slot)
-	if err != nil {
-		return err
-	}
-	out.State, out.Tries, out.Left, out.Until = strings.ToLower(s.State.String()), s.Tries, s.Left, s.Until
-	events, err := c.Log(ctx, slot, keys.Owner())
-	if err != nil && !errors.Is(err, vault.ErrDestroyed) {
-		return err
-	}
-	for _, e := range events {
-		out.Log = append(out.Log, VaultEvent{At: e.At, Kind: eventName(e.Kind), Device: e.Device, Left: e.Left})
-	}
-	return nil
-}
-
 // askVault adds to a way in how many tries are left, as far as the vault answers: a vault
 // that does not is no reason to hide the other ways.
 func (a *App) askVault(ctx context.Context, slot vault.Slot, way *WayIn) {
-	err := a.withVault(ctx, func(c *vault.Client, _ vault.Info) error {
+	ctx, cancel := context.WithTimeout(ctx, vaultPatience)
+	defer cancel()
+	err := a.withSlot(ctx, slot, func(c *vault.Client) error {
+		if b := c.Bundle(); way.VaultKind == VaultServer {
+			way.VaultName, way.Hardware, way.Enforced = b.Name, isHardware(b.Sealer), enforcedBy(b.Sealer)
+		}
 		s, err := c.Status(ctx, slot)
 		if err == nil {
 			way.State, way.Tries, way.TriesLeft, way.Until = strings.ToLower(s.State.String()), s.Tries, s.Left, s.Until
@@ -155,6 +106,7 @@ func (a *App) askVault(ctx context.Context, slot vault.Slot, way *WayIn) {
 		return err
 	})
 	if err != nil {
+		way.Refusal = Explain(err)
 		a.cfg.Log.Info("vault did not say how many tries are left", "err", err)
 	}
 }
@@ -184,15 +136,11 @@ func (a *App) withVault(ctx context.Context, fn func(*vault.Client, vault.Info) 
 	return err
 }
 
-// openByPassword asks the vault of a slot. One that is on another computer is said before
-// anything is sent: no try is spent.
+// openByPassword asks the vault of a slot. One that is inside of another computer's app is
+// said before anything is sent: no try is spent.
 func (a *App) openByPassword(ctx context.Context, slot *repo.VaultSlot, password Secret) (RootKey, error) {
-	if !a.vaultHere(slot) {
-		return RootKey{}, &VaultElsewhereError{Computer: slot.Computer}
-	}
 	var root RootKey
-	err := a.withVault(ctx, func(c *vault.Client, _ vault.Info) error {
-		var err error
+	err := a.withSlot(ctx, vaultSlot(slot), func(c *vault.Client) (err error) {
 		root, _, err = c.Open(ctx, vaultSlot(slot), password)
 		return err
 	})
@@ -209,7 +157,7 @@ func vaultSlot(s *repo.VaultSlot) vault.Slot {
 	return vault.Slot{
 		Link: s.Link, VaultID: s.VaultID, ServerKey: s.ServerKey, Computer: s.Computer, Record: s.Record,
 		Generation: s.Generation, CloudShare: s.CloudShare, MemoryKiB: s.MemoryKiB, Time: s.Time,
-		Threads: s.Threads, Tries: s.Tries, SetAt: s.SetAt, ReceiptKey: s.ReceiptKey,
+		Threads: s.Threads, Tries: s.Tries, SetAt: s.SetAt, ReceiptKey: s.ReceiptKey, Guard: s.Guard,
 	}
 }
 
@@ -217,7 +165,7 @@ func repoSlot(s vault.Slot) *repo.VaultSlot {
 	return &repo.VaultSlot{
 		Link: s.Link, VaultID: s.VaultID, ServerKey: s.ServerKey, Computer: s.Computer, Record: s.Record,
 		Generation: s.Generation, CloudShare: s.CloudShare, MemoryKiB: s.MemoryKiB, Time: s.Time,
-		Threads: s.Threads, Tries: s.Tries, SetAt: s.SetAt, ReceiptKey: s.ReceiptKey,
+		Threads: s.Threads, Tries: s.Tries, SetAt: s.SetAt, ReceiptKey: s.ReceiptKey, Guard: s.Guard,
 	}
 }
 

@@ -112,6 +112,8 @@ func changesOf(list []trust.Change) []VaultChange {
 	return out
 }
 
+const sealerSoftware = trust.SealerSoftware
+
 func isHardware(sealer string) bool {
 	switch sealer {
 	case trust.SealerToken, trust.SealerTPM, trust.SealerTPMEpochs:

@@ -31,6 +31,7 @@ type pendingPassword struct {
 	Begun      time.Time   `json:"begun"`
 	Slot       pendingSlot `json:"slot"`
 	Committed  bool        `json:"committed"`
+	Ticket     []byte      `json:"ticket,omitempty"` // that let the record in
 }
 
 type pendingSlot struct {
@@ -47,23 +48,36 @@ type pendingSlot struct {
 	Threads    uint8  `json:"threads"`
 	Tries      int    `json:"tries"`
 	SetAt      int64  `json:"set_at"`
+	Guard      []byte `json:"guard,omitempty"`
+}
+
+func (s pendingSlot) whole() bool {
+	return len(s.VaultID) == 16 && len(s.ServerKey) == 33 && len(s.ReceiptKey) == 32 && len(s.Record) == 16 &&
+		len(s.CloudShare) == 32 && (len(s.Guard) == 0 || len(s.Guard) == 33)
 }
 
 func (p pendingPassword) pending() vault.Pending {
 	s := p.Slot
-	return vault.Pending{Committed: p.Committed, Slot: vault.Slot{
+	out := vault.Pending{Committed: p.Committed, Slot: vault.Slot{
 		Link: s.Link, VaultID: [16]byte(s.VaultID), ServerKey: [33]byte(s.ServerKey), ReceiptKey: [32]byte(s.ReceiptKey),
 		Computer: s.Computer, Record: [16]byte(s.Record), Generation: s.Generation, CloudShare: [32]byte(s.CloudShare),
 		MemoryKiB: s.MemoryKiB, Time: s.Time, Threads: s.Threads, Tries: s.Tries, SetAt: s.SetAt,
 	}}
+	copy(out.Slot.Guard[:], s.Guard)
+	copy(out.Ticket[:], p.Ticket)
+	return out
 }
 
 func slotJSON(s vault.Slot) pendingSlot {
-	return pendingSlot{
+	out := pendingSlot{
 		Link: s.Link, VaultID: s.VaultID[:], ServerKey: s.ServerKey[:], ReceiptKey: s.ReceiptKey[:],
 		Computer: s.Computer, Record: s.Record[:], Generation: s.Generation, CloudShare: s.CloudShare[:],
 		MemoryKiB: s.MemoryKiB, Time: s.Time, Threads: s.Threads, Tries: s.Tries, SetAt: s.SetAt,
 	}
+	if s.Guard != [33]byte{} {
+		out.Guard = s.Guard[:]
+	}
+	return out
 }
 
 // parsePending reads the file strictly. What is not whole is as good as none: the password
@@ -73,9 +87,7 @@ func parsePending(data []byte) (pendingPassword, error) {
 	if err := decodeStrictly(data, &p); err != nil {
 		return pendingPassword{}, err
 	}
-	s := p.Slot
-	whole := p.Version == 1 && isHex(p.Repository, 32) && len(s.VaultID) == 16 && len(s.ServerKey) == 33 &&
-		len(s.ReceiptKey) == 32 && len(s.Record) == 16 && len(s.CloudShare) == 32
+	whole := p.Version == 1 && isHex(p.Repository, 32) && p.Slot.whole() && (len(p.Ticket) == 0 || len(p.Ticket) == 32)
 	if !whole {
 		return pendingPassword{}, ErrProfileDamaged
 	}
@@ -138,12 +150,15 @@ type enrolled struct {
 	check []byte // for practice
 }
 
-// enroll puts the root key behind password in this computer's vault: as the next
+// enroll puts the root key behind password in a vault: as the next
 // generation of old, or in a new record. publish puts the new slot into the place, and is
 // called before the old password stops working. After a crash anywhere in between, enroll
 // with the same password goes on where it was. The caller calls endEnroll when the slot is
 // where it belongs.
-func (a *App) enroll(ctx context.Context, root RootKey, password Secret, old *vault.Slot, publish func(vault.Slot) error) (enrolled, error) {
+//
+// A record that was begun in another vault, and will not be finished now, is noted as one
+// that was left.
+func (a *App) enroll(ctx context.Context, to vaultTarget, root RootKey, password Secret, old *vault.Slot, publish func(vault.Slot) error) (enrolled, error) {
 	keys := root.Derive()
 	defer keys.Wipe()
 	repository := keys.Repository().String()
@@ -151,19 +166,43 @@ func (a *App) enroll(ctx context.Context, root RootKey, password Secret, old *va
 	if err != nil {
 		return enrolled{}, err
 	}
+	asked := old
+	if before != nil && to.keeps(a, before.pending().Slot) {
+		slot := before.pending().Slot
+		asked = &slot
+	}
 	var out enrolled
-	err = a.withVault(ctx, func(c *vault.Client, info vault.Info) error {
-		if before != nil && vault.PinOf(info) == before.pending().Slot.Pin() && samePassword(root, before.Check, password) {
+	err = a.withTarget(ctx, to, asked, func(c *vault.Client) error {
+		if before != nil && to.keeps(a, before.pending().Slot) && samePassword(root, before.Check, password) {
 			out, err = a.resumeEnroll(ctx, c, root, password, *before, publish)
 			// A vault that does not know the record, or has gone past it, is asked anew.
 			if !errors.Is(err, vault.ErrUnknownRecord) && !errors.Is(err, vault.ErrStale) && !errors.Is(err, vault.ErrDestroyed) {
 				return err
 			}
 		}
-		out, err = a.beginEnroll(ctx, c, info, root, password, old, publish)
+		if err := a.noteAbandoned(repository, before, old); err != nil {
+			return err
+		}
+		out, err = a.beginEnroll(ctx, c, root, password, old, publish)
 		return err
 	})
 	return out, err
+}
+
+// noteAbandoned notes the record of a pending password that is given up, unless it is the
+// record that goes on.
+func (a *App) noteAbandoned(repository string, before *pendingPassword, old *vault.Slot) error {
+	if before == nil {
+		return nil
+	}
+	slot := before.pending().Slot
+	if old != nil && old.Record == slot.Record {
+		return nil
+	}
+	if noted, err := a.hasLeft(slot); noted || err != nil {
+		return err // by the head's slot, which the vault is sure to know
+	}
+	return a.noteLeft(repository, slot)
 }
 
 func samePassword(root RootKey, check []byte, password Secret) bool {
@@ -185,7 +224,7 @@ func (a *App) resumeEnroll(ctx context.Context, c *vault.Client, root RootKey, p
 	return enrolled{slot: slot, check: before.Check}, publish(slot)
 }
 
-func (a *App) beginEnroll(ctx context.Context, c *vault.Client, info vault.Info, root RootKey, password Secret, old *vault.Slot, publish func(vault.Slot) error) (enrolled, error) {
+func (a *App) beginEnroll(ctx context.Context, c *vault.Client, root RootKey, password Secret, old *vault.Slot, publish func(vault.Slot) error) (enrolled, error) {
 	keys := root.Derive()
 	defer keys.Wipe()
 	next := pendingPassword{
@@ -193,7 +232,10 @@ func (a *App) beginEnroll(ctx context.Context, c *vault.Client, info vault.Info,
 		Check: crypto.NewPracticeCheck(root, password, a.cfg.KDF),
 	}
 	save := func(p vault.Pending) error {
-		next.Slot, next.Committed = slotJSON(p.Slot), p.Committed
+		next.Slot, next.Committed, next.Ticket = slotJSON(p.Slot), p.Committed, nil
+		if p.Ticket != [32]byte{} {
+			next.Ticket = p.Ticket[:]
+		}
 		if err := a.writePending(next); err != nil {
 			return err
 		}

@@ -2,7 +2,15 @@ package app
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
 	"time"
+
+	"coffer/crypto"
+	"coffer/vault"
 )
 
 // A MoveOptions says where the password goes.
@@ -91,4 +99,254 @@ func (a *App) LeaveVault(ctx context.Context) (LeaveReport, error) {
 	}
 	defer unlock()
 	return a.leaveVault(ctx)
+}
+
+// openChange opens what a change of a way in needs.
+func (a *App) openChange(ctx context.Context, secret Secret) (*change, error) {
+	root, err := a.rootKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := &change{app: a, root: root, keys: root.Derive(), secret: secret}
+	if err := c.openPlaces(ctx); err != nil {
+		c.end()
+		return nil, err
+	}
+	c.findHead()
+	return c, nil
+}
+
+// end closes the places and wipes the keys.
+func (c *change) end() {
+	c.close()
+	c.keys.Wipe()
+	c.root.Wipe()
+}
+
+func (a *App) moveVault(ctx context.Context, o MoveOptions) (MoveReport, error) {
+	to, err := targetOf(o.Link, o.Browser)
+	if err != nil {
+		return MoveReport{}, fmt.Errorf("move to another vault: %w", err)
+	}
+	c, err := a.openChange(ctx, o.Password)
+	if err != nil {
+		return MoveReport{}, err
+	}
+	defer c.end()
+	report, err := c.move(ctx, to)
+	if err != nil {
+		return MoveReport{}, fmt.Errorf("move to another vault: %w", err)
+	}
+	return report, nil
+}
+
+func (c *change) move(ctx context.Context, to vaultTarget) (MoveReport, error) {
+	if c.head.Vault == nil {
+		return MoveReport{}, ErrNoSuchWay
+	}
+	old := vaultSlot(c.head.Vault)
+	if to.keeps(c.app, old) {
+		return c.moved(ctx, old)
+	}
+	if err := c.knowsPassword(ctx, old); err != nil {
+		return MoveReport{}, err
+	}
+	if err := c.moveTo(ctx, to, old); err != nil {
+		return MoveReport{}, err
+	}
+	return c.report(ctx, old)
+}
+
+// moved is a move that crashed behind its commit point: what is left of it is done now.
+// [ErrVaultSame] when nothing is.
+func (c *change) moved(ctx context.Context, now vault.Slot) (MoveReport, error) {
+	left, err := c.app.leftOf(c.keys.Repository().String(), c.head)
+	if err != nil {
+		return MoveReport{}, err
+	}
+	i := slices.IndexFunc(left, leftRecord.waits)
+	if i < 0 {
+		return MoveReport{}, ErrVaultSame
+	}
+	pending, err := c.app.readPending(c.keys.Repository().String())
+	if err != nil {
+		return MoveReport{}, err
+	}
+	if pending != nil && pending.pending().Slot == now {
+		if err := c.keep(pending.Check); err != nil {
+			return MoveReport{}, err
+		}
+	}
+	return c.report(ctx, left[i].slot())
+}
+
+// moveTo puts the password into another vault and publishes that.
+func (c *change) moveTo(ctx context.Context, to vaultTarget, old vault.Slot) error {
+	// Before anything else: a crash behind the commit point must not forget it.
+	if err := c.app.noteLeft(c.keys.Repository().String(), old); err != nil {
+		return err
+	}
+	// Nothing is published before one login has proven the new vault: until then the old
+	// one opens the backup.
+	done, err := c.app.enroll(ctx, to, c.root, c.secret, nil, func(vault.Slot) error { return nil })
+	if err != nil {
+		return err
+	}
+	if err := c.publish(ctx, done.slot); err != nil {
+		return err
+	}
+	return c.keep(done.check)
+}
+
+// keep makes the profile say what the head says, and ends what enroll began.
+func (c *change) keep(check []byte) error {
+	err := c.app.changeProfile(func(p *Profile) error {
+		noteLock(p, c.lockOf(), c.head)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	c.app.keepPractice(check)
+	c.app.endEnroll()
+	return nil
+}
+
+// lockOf is the way in that the head has beside the 64 digits.
+func (c *change) lockOf() LockKind {
+	switch {
+	case c.head.Vault != nil:
+		return LockPassword
+	case c.head.Passphrase != nil:
+		return LockPassphrase
+	}
+	return LockKey
+}
+
+// report has the old record destroyed and says what came of the move.
+func (c *change) report(ctx context.Context, old vault.Slot) (MoveReport, error) {
+	receipt, waiting, err := c.destroyOld(ctx, old)
+	if err != nil {
+		return MoveReport{}, err
+	}
+	now := vaultSlot(c.head.Vault)
+	out := MoveReport{From: c.app.refOf(old), To: c.app.refOf(now), Receipt: receipt, Waiting: waiting}
+	out.Notices = append(c.app.vaultNotices(now), waitingNotice(out.From, waiting)...)
+	return out, nil
+}
+
+// destroyOld has the records of this backup that are left destroyed, and says what came of
+// that of old.
+func (c *change) destroyOld(ctx context.Context, old vault.Slot) (receipt *VaultReceipt, waiting bool, err error) {
+	left, err := c.app.settleLeft(ctx, c.root, c.head)
+	if err != nil {
+		return nil, false, err
+	}
+	i := slices.IndexFunc(left, func(r leftRecord) bool { return r.is(old) })
+	if i < 0 {
+		return nil, false, nil
+	}
+	return c.app.receiptOf(left[i]), left[i].waits(), nil
+}
+
+func waitingNotice(from VaultRef, waiting bool) []Notice {
+	if !waiting {
+		return nil
+	}
+	return []Notice{{Code: NoticeVaultWaiting, Args: map[string]string{"name": from.Name, "address": from.Address}}}
+}
+
+// vaultNotices are what the user should know of the vault of a new slot.
+func (a *App) vaultNotices(slot vault.Slot) []Notice {
+	ref := a.refOf(slot)
+	if ref.Kind == VaultEmbedded {
+		return []Notice{{Code: NoticeVaultHere, Args: map[string]string{"computer": ref.Name}}}
+	}
+	args := map[string]string{"name": ref.Name, "address": ref.Address}
+	list := []Notice{{Code: NoticeVaultServer, Args: args}}
+	if !ref.Hardware {
+		list = append(list, Notice{Code: NoticeVaultSoftware, Args: args})
+	}
+	return list
+}
+
+// knowsPassword compares the password with what was last set or used on this computer; one
+// that never saw any asks the old vault, where a wrong one costs a try.
+func (c *change) knowsPassword(ctx context.Context, old vault.Slot) error {
+	check, err := readBounded(filepath.Join(c.app.stateDir(), practiceFile), maxPractice)
+	if err == nil {
+		same, err := crypto.PracticePassword(c.root, check, c.secret)
+		if err == nil && !same {
+			return ErrOtherPassword
+		}
+		if err == nil {
+			return nil
+		}
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read practice check: %w", err)
+	}
+	return c.app.withSlot(ctx, old, func(v *vault.Client) error {
+		root, _, err := v.Open(ctx, old, c.secret)
+		root.Wipe()
+		return err
+	})
+}
+
+func (a *App) leaveVault(ctx context.Context) (LeaveReport, error) {
+	c, err := a.openChange(ctx, Secret{})
+	if err != nil {
+		return LeaveReport{}, err
+	}
+	defer c.end()
+	report, err := c.leave(ctx)
+	if err != nil {
+		return LeaveReport{}, fmt.Errorf("leave the vault: %w", err)
+	}
+	return report, nil
+}
+
+func (c *change) leave(ctx context.Context) (LeaveReport, error) {
+	old, err := c.whatToLeave()
+	if err != nil {
+		return LeaveReport{}, err
+	}
+	if c.head.Vault != nil {
+		if c.profile.SheetProvenAt.IsZero() {
+			return LeaveReport{}, ErrNoOtherWay
+		}
+		if err := c.app.noteLeft(c.keys.Repository().String(), old); err != nil {
+			return LeaveReport{}, err
+		}
+		next := *c.head
+		next.Vault = nil
+		if err := c.write(ctx, next); err != nil {
+			return LeaveReport{}, err
+		}
+	}
+	if err := c.keep(nil); err != nil {
+		return LeaveReport{}, err
+	}
+	receipt, waiting, err := c.destroyOld(ctx, old)
+	if err != nil {
+		return LeaveReport{}, err
+	}
+	return LeaveReport{From: c.app.refOf(old), Receipt: receipt, Waiting: waiting}, nil
+}
+
+// whatToLeave is the slot of the head, or, after a crash behind the commit point, the record
+// that waits to be destroyed. [ErrNoSuchWay].
+func (c *change) whatToLeave() (vault.Slot, error) {
+	if c.head.Vault != nil {
+		return vaultSlot(c.head.Vault), nil
+	}
+	left, err := c.app.leftOf(c.keys.Repository().String(), c.head)
+	if err != nil {
+		return vault.Slot{}, err
+	}
+	i := slices.IndexFunc(left, leftRecord.waits)
+	if i < 0 {
+		return vault.Slot{}, ErrNoSuchWay
+	}
+	return left[i].slot(), nil
 }

@@ -59,7 +59,7 @@ var messages = map[app.Code]message{
 	app.CodeVaultSecondSigner:  {say("What the vault says of itself lacks the second signature that its link wants. Coffer stopped before sending anything."), say("Ask whoever signs for it second. Do not go on before you know why.")},
 	app.CodeVaultExpired:       {say("What the vault says of itself has expired, or this computer's clock is wrong. Coffer stopped before sending anything."), say("Look at the clock first. Then ask whoever runs the vault to renew its bundle: 'coffer-vault bundle --renew'.")},
 	app.CodeVaultOlder:         {say("The vault shows an older state of itself than this computer has seen. Coffer stopped before sending anything."), say("Somebody may have put an old copy back, or stands in between. Do not go on before you know why.")},
-	app.CodeVaultRolledBack:    {say("The vault has forgotten what it knew of this password: an old copy of its store was put back. No password was sent."), say("Tries may have come back with it. Ask whoever runs the vault; 'coffer password change' makes what it has worthless.")},
+	app.CodeVaultRolledBack:    {say("The vault has forgotten what it knew of this password: an old copy of its store was put back. No password was sent."), say("Tries may have come back with it. Ask whoever runs the vault: one that was rightly restored says so. 'coffer vault move' takes the password elsewhere.")},
 	app.CodeVaultEvidence:      {say("The vault's hardware did not prove that it counts the tries. No password was sent."), say("Do not go on before you know why. The 64 digits of your recovery sheet open the backup without a vault (--key-file).")},
 	app.CodeVaultInvitation:    {say("This vault takes new records only from those it has invited."), say("Ask whoever runs it for a link with an invitation.")},
 	app.CodeVaultInvitationBad: {say("The invitation in this link was used before, or has expired."), say("Ask whoever runs the vault for a new one.")},
@@ -68,7 +68,7 @@ var messages = map[app.Code]message{
 	app.CodeVaultQuota:         {say("This account has as many records in the vault as it may."), say("'coffer vault leave', in another backup, makes room; or ask whoever runs the vault.")},
 	app.CodeVaultLimit:         {say("The vault has too many requests, and asks to wait until {until}. No try was used.", "The vault has too many requests, and asks to wait. No try was used."), say("Try again later.")},
 	app.CodeVaultSerial:        {say("Somebody else tries the password at this moment. No try was used."), say("If that is nobody you know, see 'coffer vault log'.")},
-	app.CodeVaultUnarmed:       {say("The vault's hardware waits for the owner of the backup before it takes a try. No try was used."), say("Run 'coffer vault status' on a computer that has the key, or use the 64 digits of your recovery sheet (--key-file).")},
+	app.CodeVaultUnarmed:       {say("The vault's hardware waits for the owner of the backup before it takes a try. No try was used."), say("Run 'coffer vault reset' on a computer that has the key, or use the 64 digits of your recovery sheet (--key-file).")},
 	app.CodeVaultSame:          {say("The password is in this vault already."), say("Nothing was changed.")},
 	app.CodeNoOtherWay:         {say("Without its password nobody could be sure to open this backup again."), say("Save the recovery sheet and prove it first: 'coffer key sheet FILE.pdf', then 'coffer key verify'.")},
 

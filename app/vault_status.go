@@ -1,0 +1,205 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"coffer/app/repo"
+	"coffer/crypto"
+	"coffer/vault"
+	"coffer/vault/trust"
+)
+
+// expiresSoon is how long before its bundle expires a vault is warned of.
+const expiresSoon = 30 * day
+
+// VaultStatus asks the vault how the password of this profile stands, and for its log.
+// Asking charges nothing. Of a vault on another computer it says only where that is; of one
+// on a network that does not answer, or is refused, what this computer knows of it, and why
+// (VaultStatus.Refusal). Vaults that were left and still have a record are asked again to
+// destroy it.
+func (a *App) VaultStatus(ctx context.Context) (VaultStatus, error) {
+	root, err := a.rootKey(ctx)
+	if err != nil {
+		return VaultStatus{}, err
+	}
+	defer root.Wipe()
+	keys := root.Derive()
+	defer keys.Wipe()
+	store, p, err := a.openPlace(ctx)
+	if err != nil {
+		return VaultStatus{}, err
+	}
+	defer store.Close()
+	head, _ := store.heads.verified(keys)
+	status := VaultStatus{Left: -1}
+	left, err := a.settleLeft(ctx, root, head)
+	if err != nil {
+		return VaultStatus{}, err
+	}
+	status.LeftBehind = a.leftRecords(left)
+	if head == nil || head.Vault == nil {
+		status.warn(p, time.Now())
+		return status, nil
+	}
+	err = a.askStatus(ctx, head.Vault, keys, &status)
+	status.warn(p, time.Now())
+	return status, err
+}
+
+func (a *App) askStatus(ctx context.Context, at *repo.VaultSlot, keys *crypto.Keys, status *VaultStatus) error {
+	slot := vaultSlot(at)
+	status.Tries = at.Tries
+	if link, remote := remoteLink(slot); remote {
+		return a.askServer(ctx, link, slot, keys, status)
+	}
+	status.Kind, status.Computer = VaultEmbedded, at.Computer
+	if !a.vaultHere(at) {
+		return nil
+	}
+	status.Here, status.Where = true, a.cfg.VaultDir
+	status.Sealer, status.Enforced, status.Store = trust.SealerSoftware, EnforcedByProgram, trust.StoreFile
+	err := a.withSlot(ctx, slot, func(c *vault.Client) error { return fillStatus(ctx, c, slot, keys, status) })
+	if err != nil {
+		return fmt.Errorf("ask vault: %w", err)
+	}
+	return nil
+}
+
+// askServer fills in what the vault says, or why it said nothing. Only being cancelled is
+// an error: what is known is worth showing, whatever the vault does.
+func (a *App) askServer(ctx context.Context, link trust.Link, slot vault.Slot, keys *crypto.Keys, status *VaultStatus) error {
+	ref := a.refOfLink(link)
+	status.Kind, status.Name, status.Address, status.Link = VaultServer, ref.Name, ref.Address, link.String()
+	status.Fingerprint, status.Sealer, status.Hardware = vaultFingerprint(link), ref.Sealer, ref.Hardware
+	if ref.Sealer != "" {
+		status.Enforced = enforcedBy(ref.Sealer)
+	}
+	err := a.withSlot(ctx, slot, func(c *vault.Client) error {
+		b := c.Bundle()
+		status.Name, status.Sealer, status.Hardware, status.Enforced = b.Name, b.Sealer, isHardware(b.Sealer), enforcedBy(b.Sealer)
+		status.Store, status.Incarnation, status.BundleIssued, status.BundleExpires = b.Store, b.Incarnation, b.Issued, b.Expires
+		if err := fillStatus(ctx, c, slot, keys, status); err != nil {
+			return err
+		}
+		if b.Sealer != trust.SealerTPM || status.State != "active" {
+			return nil
+		}
+		_, err := c.CheckHardware(ctx, slot)
+		status.Attested = err == nil
+		return err
+	})
+	for _, c := range a.knownVault(link).seen().Changes {
+		status.changed(c, time.Now())
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		a.cfg.Log.InfoContext(ctx, "the vault did not say how it is", "err", err)
+		status.Refusal = Explain(err)
+	}
+	return nil
+}
+
+func fillStatus(ctx context.Context, c *vault.Client, slot vault.Slot, keys *crypto.Keys, out *VaultStatus) error {
+	s, err := c.Status(ctx, slot)
+	if err != nil {
+		return err
+	}
+	out.Reachable = true
+	out.State, out.Tries, out.Left, out.Until = strings.ToLower(s.State.String()), s.Tries, s.Left, s.Until
+	events, err := c.Log(ctx, slot, keys.Owner())
+	if err != nil && !errors.Is(err, vault.ErrDestroyed) {
+		return err
+	}
+	for _, e := range events {
+		out.Log = append(out.Log, VaultEvent{At: e.At, Kind: eventName(e.Kind), Device: e.Device, Left: e.Left})
+	}
+	if s.Anchor == 0 {
+		return nil
+	}
+	data, _, err := c.Anchor(ctx, slot, keys)
+	if err != nil {
+		return err
+	}
+	known, err := parseAnchor(data)
+	if err != nil {
+		return err
+	}
+	out.Anchor = VaultAnchor{Snapshots: len(known), Newest: known.newest()}
+	return nil
+}
+
+// changed warns of what the vault says otherwise than before.
+func (s *VaultStatus) changed(c seenChange, now time.Time) {
+	if c.At.Before(now.Add(-changeShownFor)) {
+		return
+	}
+	w := VaultWarning{Code: VaultWarnWeaker, Args: map[string]string{"kind": c.Kind, "before": c.Before, "after": c.After}}
+	if c.Kind == string(trust.ChangeRestored) {
+		w.Code = VaultWarnRestored
+	}
+	s.Warnings = append(s.Warnings, w)
+}
+
+// warn adds the warnings that follow from what is known.
+func (s *VaultStatus) warn(p Profile, now time.Time) {
+	add := func(code VaultWarningCode, args map[string]string) {
+		s.Warnings = append(s.Warnings, VaultWarning{Code: code, Args: args})
+	}
+	if !s.BundleExpires.IsZero() && s.BundleExpires.Before(now.Add(expiresSoon)) {
+		add(VaultWarnExpires, map[string]string{"until": s.BundleExpires.Format(time.RFC3339)})
+	}
+	if n, device := s.wrongTries(); n > 0 {
+		add(VaultWarnLog, map[string]string{"count": strconv.Itoa(n), "device": device})
+	}
+	for _, r := range s.LeftBehind {
+		if r.Receipt == nil && !r.Unknown {
+			add(VaultWarnNotDestroyed, map[string]string{"name": r.Vault.Name, "address": r.Vault.Address})
+		}
+	}
+	if s.Kind != "" && p.SheetProvenAt.IsZero() {
+		add(VaultWarnNoFallback, map[string]string{})
+	}
+}
+
+// wrongTries counts those since the last right one, and names the device of the newest.
+func (s *VaultStatus) wrongTries() (n int, device string) {
+	for _, e := range slices.Backward(s.Log) {
+		switch e.Kind {
+		case "right", "reset", "committed", "unfrozen":
+			return n, device
+		case "wrong", "destroyed":
+			if n++; n == 1 {
+				device = e.Device
+			}
+		}
+	}
+	return n, device
+}
+
+// ResetVault gives all tries back, and has hardware that counts by itself count from zero.
+// It takes the key that this computer has. [ErrNoSuchWay], [VaultElsewhereError],
+// [vault.ErrDestroyed], and as [App.InspectVault].
+func (a *App) ResetVault(ctx context.Context) error {
+	c, err := a.openChange(ctx, Secret{})
+	if err != nil {
+		return err
+	}
+	defer c.end()
+	if c.head.Vault == nil {
+		return fmt.Errorf("reset the tries: %w", ErrNoSuchWay)
+	}
+	slot := vaultSlot(c.head.Vault)
+	err = a.withSlot(ctx, slot, func(v *vault.Client) error { return v.Reset(ctx, slot, c.root) })
+	if err != nil {
+		return fmt.Errorf("reset the tries: %w", err)
+	}
+	return nil
+}
