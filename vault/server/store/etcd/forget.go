@@ -20,8 +20,10 @@ const maxCompactions = 20
 // logs and other copies remain (see the package comment). Errors as in [store.Store];
 // [ErrRemains] when the row is written and durable, but not every member was purged.
 //
-// A purge stops each member in turn for as long as it takes to write its data file anew.
-// Calls at the same time share one.
+// A purge stops each member in turn for as long as it takes to write its data file anew:
+// a minute for some gigabytes. Calls at the same time share one, but who may destroy
+// records one after the other could keep the cluster busy with it: a large vault replaces,
+// and purges now and then.
 func (s *DB) Forget(ctx context.Context, id store.ID, revision store.Revision, row []byte) error {
 	written, err := s.replace(ctx, id, revision, row)
 	if err != nil {

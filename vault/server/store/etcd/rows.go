@@ -15,6 +15,7 @@ import (
 var _ interface {
 	store.Store
 	store.Lister
+	store.Forgetter
 } = (*DB)(nil)
 
 // errOvertaken ends a write of unknown outcome: no sentinel of package store.
