@@ -193,6 +193,7 @@ func decodeAttest(b []byte) (*tpm2.TPMSAttest, error) {
 // decodeAttestationKey reads an attestation key. An encoded one has exactly one form, so
 // its point is cut out and the rest must be what this package would have written.
 func decodeAttestationKey(b []byte) (*ecdsa.PublicKey, error) {
+	const field = 2 + coordinate // each coordinate at the end has its length in front
 	flat := b
 	switch {
 	case len(b) == PointSize:
@@ -201,8 +202,7 @@ func decodeAttestationKey(b []byte) (*ecdsa.PublicKey, error) {
 			return nil, fmt.Errorf("read attestation key: %w", ErrMalformed)
 		}
 		return &ecdsa.PublicKey{Curve: elliptic.P256(), X: x, Y: y}, nil
-	case len(b) > 1+2*coordinate:
-		const field = 2 + coordinate // each coordinate at the end has its length in front
+	case len(b) > 2*field:
 		tail := b[len(b)-2*field:]
 		flat = append([]byte{4}, tail[2:field]...)
 		flat = append(flat, tail[field+2:]...)

@@ -129,7 +129,7 @@ func (c *Counting) Arm(ctx context.Context, id seal.ID, ref []byte, session [16]
 		if err != nil {
 			return err
 		}
-		if !c.alive(ch) || ch.record != id || ch.index.Handle != r.handle || ch.index.Tag != r.tag {
+		if !c.alive(ch) || ch.record != id || ch.index.Handle != r.handle || ch.index.Tag != r.tag() {
 			return errors.Join(seal.ErrSession, k.flush(ch.session.Handle()))
 		}
 		_, err = tpm2.ContextLoad{Context: ch.context}.Execute(k)
@@ -164,7 +164,7 @@ func (k *call) arm(r *reference, ch *challenge, signature [64]byte) error {
 	_, err = tpm2.PolicySigned{
 		AuthObject:    tpm2.NamedHandle{Handle: owner.ObjectHandle, Name: owner.Name},
 		PolicySession: ch.session.Handle(), NonceTPM: ch.session.NonceTPM(),
-		CPHashA: *cpHash, PolicyRef: tpm2.TPM2BNonce{Buffer: r.tag[:]}, Expiration: attest.ArmSeconds,
+		CPHashA: *cpHash, PolicyRef: tpm2.TPM2BNonce{Buffer: ch.index.Tag[:]}, Expiration: attest.ArmSeconds,
 		Auth: tpm2.TPMTSignature{SigAlg: tpm2.TPMAlgECDSA, Signature: tpm2.NewTPMUSignature(tpm2.TPMAlgECDSA, &tpm2.TPMSSignatureECC{
 			Hash:       tpm2.TPMAlgSHA256,
 			SignatureR: tpm2.TPM2BECCParameter{Buffer: signature[:32]},

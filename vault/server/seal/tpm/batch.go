@@ -1,13 +1,14 @@
 package tpm
 
 import (
-	"crypto/sha256"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 
 	"coffer/crypto/aead"
+	"coffer/vault/server/seal"
 	"coffer/vault/server/store"
 	"coffer/vault/server/store/bolt"
 )
@@ -20,10 +21,7 @@ type batch struct {
 	next    *state
 	digests map[store.ID]digest // of the rows that changed
 	turned  map[byte]bool       // shards that get a new key
-	doomed  map[[32]byte]bool   // handles that are destroyed
-	dead    [][]byte            // record keys that are destroyed
 	dropped int                 // so many of the dropped indices are in it
-	aliases map[[32]byte][]byte // handles that were replaced -> their record keys
 }
 
 func (e *Epochs) newBatch(steps uint64) *batch {
@@ -40,30 +38,20 @@ func (e *Epochs) newBatch(steps uint64) *batch {
 func (b *batch) begin(tx *bolt.Tx) {
 	b.tx = tx
 	b.digests, b.turned = map[store.ID]digest{}, map[byte]bool{}
-	b.doomed, b.aliases = map[[32]byte]bool{}, map[[32]byte][]byte{}
-	b.dead = nil
 }
 
 // forget wipes an epoch that did not come about.
 func (b *batch) forget() {
 	if b.next != nil {
 		b.next.wipe()
-		for _, key := range b.aliases {
-			clear(key)
-		}
-	}
-	for _, key := range b.dead {
-		clear(key)
 	}
 }
 
-// destroy has a handle open nothing any more after this epoch.
-func (b *batch) destroy(id store.ID, handle []byte) {
-	b.doomed[handleName(handle)] = true
+// destroy deletes a record key. Copies of it, in whatever file, lie under the key that its
+// shard had.
+func (b *batch) destroy(id store.ID, handle []byte) error {
 	b.turned[shardOf(id)] = true
-	if key, err := openHandle(b.old, id, handle); err == nil {
-		b.dead = append(b.dead, key)
-	}
+	return b.tx.DeleteNote(keyName(id, handle))
 }
 
 // digest returns that of a row as this epoch has it.
@@ -103,18 +91,12 @@ func (b *batch) match(id store.ID, revision store.Revision) ([]byte, error) {
 	return row, nil
 }
 
-// put keeps a row, whose handle is brought up to date first: its shard may have got another
-// key since it was made.
+// put keeps a row, and brings the digest of the store in line. [store.ErrRow] when its handle
+// is one of ours and opens nothing: a record under it could never be read again.
 func (b *batch) put(id store.ID, row []byte) error {
-	row, err := b.renew(id, row)
-	if err != nil {
-		return err
+	if handle, ok := handleOf(row); ok && b.tx.Note(keyName(id, handle)) == nil {
+		return fmt.Errorf("its record key is destroyed: %w", store.ErrRow)
 	}
-	return b.keep(id, row)
-}
-
-// keep writes a row and brings the digest of the store in line.
-func (b *batch) keep(id store.ID, row []byte) error {
 	if _, _, err := b.tx.Fetch(id); err == nil {
 		if _, known := b.digest(id); !known {
 			return fmt.Errorf("row %x came from nowhere: %w", id, ErrTampered)
@@ -135,68 +117,78 @@ func (b *batch) keep(id store.ID, row []byte) error {
 	return nil
 }
 
-// renew returns a row with a handle of the present key of its shard. A row that has none
-// of our handles is kept as it is. [store.ErrRow] when the handle opens nothing: a record
-// under it could never be read again.
-func (b *batch) renew(id store.ID, row []byte) ([]byte, error) {
-	handle, sealed, ok := splitRow(row)
-	if !ok {
-		return row, nil
-	}
-	if key, err := openHandle(b.old, id, handle); err == nil {
-		clear(key)
-		return row, nil
-	}
-	key, ok := b.e.alias(handle)
-	if !ok || b.doomed[handleName(handle)] {
-		return nil, fmt.Errorf("its handle is destroyed or unknown: %w", store.ErrRow)
-	}
-	defer clear(key)
-	return joinRow(sealHandle(b.next, id, key), sealed), nil
-}
-
-// rotate gives the shards that something was destroyed in their new keys, and the other
-// handles of those shards with them. It runs when all changes are applied.
+// rotate gives the shards that something was destroyed in their new keys, and seals the
+// record keys that are left under them. It runs when all changes are applied.
 func (b *batch) rotate() error {
 	for shard := range b.turned {
-		b.next.shards[shard] = [aead.KeySize]byte(aead.Random(aead.KeySize))
-	}
-	if len(b.turned) == 0 {
-		return nil
-	}
-	for id := range b.e.digests {
-		if b.turned[shardOf(id)] {
-			if err := b.rewrap(id); err != nil {
-				return err
-			}
-		}
-	}
-	for id := range b.digests { // rows of this epoch, some of them done above
-		if _, old := b.e.digests[id]; !old && b.turned[shardOf(id)] {
-			if err := b.rewrap(id); err != nil {
-				return err
-			}
+		if err := b.turn(shard); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// rewrap seals the handle of a row under the new key of its shard.
-func (b *batch) rewrap(id store.ID) error {
-	row, _, err := b.fetch(id)
+func (b *batch) turn(shard byte) error {
+	notes := map[string][]byte{}
+	prefix := shardPrefix(shard)
+	err := b.tx.EachNote(prefix, func(name string, note []byte) error {
+		notes[name] = bytes.Clone(note)
+		return nil
+	})
 	if err != nil {
 		return err
 	}
-	handle, sealed, ok := splitRow(row)
-	if !ok || b.doomed[handleName(handle)] {
+	b.next.shards[shard] = [aead.KeySize]byte(aead.Random(aead.KeySize))
+	for name, note := range notes {
+		handle := []byte(name[len(prefix):])
+		if len(note) != keyNoteSize {
+			return fmt.Errorf("record key %x: %w", handle, ErrTampered)
+		}
+		id := seal.ID(note)
+		key, err := b.old.openKey(id, handle, note)
+		if err != nil { // put back by somebody: it opens nothing, and shall not
+			return fmt.Errorf("record key %x: %w", handle, ErrTampered)
+		}
+		err = b.tx.SetNote(name, b.next.sealKey(id, handle, key))
+		clear(key)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropOrphans deletes record keys that were made for a row which has got another one, or
+// never came: nothing lies under them. A key whose record has no row at all stays: it may
+// get one yet.
+func (b *batch) dropOrphans() error {
+	var orphans []string
+	err := b.tx.EachNote(keyPrefix, func(name string, note []byte) error {
+		if len(note) != keyNoteSize {
+			return fmt.Errorf("record key %x: %w", name[len(keyPrefix):], ErrTampered)
+		}
+		row, _, err := b.fetch(store.ID(note))
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		handle, ok := handleOf(row)
+		if ok && name != keyName(store.ID(note), handle) {
+			orphans = append(orphans, name)
+		}
 		return nil
+	})
+	if err != nil {
+		return err
 	}
-	key, err := openHandle(b.old, id, handle)
-	if err != nil { // it was destroyed before, and its row still lies there
-		return nil //nolint:nilerr // a handle that opens nothing stays as it is
+	for _, name := range orphans {
+		if err := b.tx.DeleteNote(name); err != nil {
+			return err
+		}
 	}
-	b.aliases[handleName(handle)] = key // whoever has fetched the row is still at it
-	return b.keep(id, joinRow(sealHandle(b.next, id, key), sealed))
+	return nil
 }
 
 // A row of a vault (docs/vault-protocol.md, "What a vault keeps"): format 0x01 (1), length
@@ -206,19 +198,10 @@ const (
 	rowHead   = 3
 )
 
-// splitRow returns the parts of a row with a handle of ours.
-func splitRow(row []byte) (handle, sealed []byte, ok bool) {
+// handleOf returns the handle of a row, if it is one of ours.
+func handleOf(row []byte) (handle []byte, ok bool) {
 	if len(row) < rowHead+handleSize || row[0] != rowFormat || int(binary.BigEndian.Uint16(row[1:])) != handleSize {
-		return nil, nil, false
+		return nil, false
 	}
-	return row[rowHead : rowHead+handleSize], row[rowHead+handleSize:], true
+	return row[rowHead : rowHead+handleSize], true
 }
-
-func joinRow(handle, sealed []byte) []byte {
-	b := append(make([]byte, 0, rowHead+len(handle)+len(sealed)), rowFormat)
-	b = binary.BigEndian.AppendUint16(b, uint16(len(handle)))
-	return append(append(b, handle...), sealed...)
-}
-
-// handleName is what a handle is remembered by.
-func handleName(handle []byte) [32]byte { return sha256.Sum256(handle) }

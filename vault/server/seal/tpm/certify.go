@@ -110,7 +110,7 @@ func (c *Counting) Evidence(ctx context.Context, id seal.ID, ref []byte, nonce [
 	if err != nil {
 		return nil, err
 	}
-	e := attest.Evidence{Handle: r.handle, Tag: r.tag}
+	e := attest.Evidence{Handle: r.handle, Tag: r.tag()}
 	if e.Key, err = keyPoint(r.public); err != nil {
 		return nil, err
 	}

@@ -277,7 +277,8 @@ func (k *call) veil(out bool) (tpm2.Session, error) {
 		tpm2.AESEncryption(128, way), tpm2.Salted(parent.handle, *parent.public)), nil
 }
 
-// load runs fn with an object that lies under the storage root key.
+// load runs fn with an object that lies under the storage root key. errForeign when the
+// chip does not take it for one that it has made itself.
 func (k *call) load(private, public []byte, fn func(*object) error) error {
 	parent, err := k.parent()
 	if err != nil {
@@ -287,6 +288,10 @@ func (k *call) load(private, public []byte, fn func(*object) error) error {
 		ParentHandle: parent.auth(), InPrivate: tpm2.TPM2BPrivate{Buffer: private},
 		InPublic: tpm2.BytesAs2B[tpm2.TPMTPublic](public),
 	}.Execute(k)
+	var refusal tpm2.TPMFmt1Error // is about what was asked, not about the chip
+	if errors.As(err, &refusal) {
+		return fmt.Errorf("load object: %w: %w", errForeign, err)
+	}
 	if err != nil {
 		return fmt.Errorf("load object: %w", err)
 	}

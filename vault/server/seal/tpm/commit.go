@@ -1,6 +1,7 @@
 package tpm
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -163,11 +164,6 @@ func (e *Epochs) take(b *batch) {
 	b.next = nil
 	old.wipe()
 	maps.Copy(e.digests, b.digests)
-	until := e.options.Now().Add(aliasLife)
-	for name, key := range b.aliases {
-		e.aliases[name] = alias{key, until}
-	}
-	e.forget(b.dead)
 	e.dropped = e.dropped[b.dropped:]
 }
 
@@ -191,8 +187,8 @@ func (e *Epochs) Replace(ctx context.Context, id store.ID, revision store.Revisi
 	})
 }
 
-// Erase is Replace, and the handle of the former row opens nothing any more: its shard has
-// another key. Errors as in [store.Store].
+// Erase is Replace, and, unless the new row has the same handle, that of the former row opens
+// nothing any more: its record key is destroyed in the same epoch. Errors as in [store.Store].
 func (e *Epochs) Erase(ctx context.Context, id store.ID, revision store.Revision, row []byte) error {
 	return e.write(ctx, "erase row", row, true, func(b *batch, row []byte) error {
 		old, err := b.match(id, revision)
@@ -202,10 +198,11 @@ func (e *Epochs) Erase(ctx context.Context, id store.ID, revision store.Revision
 		if err := b.put(id, row); err != nil {
 			return err
 		}
-		if handle, _, ok := splitRow(old); ok {
-			b.destroy(id, handle)
+		handle, ok := handleOf(old)
+		if next, _ := handleOf(row); !ok || bytes.Equal(handle, next) {
+			return nil
 		}
-		return nil
+		return b.destroy(id, handle)
 	})
 }
 

@@ -239,7 +239,7 @@ func (k *call) unseal(n counter, value uint64, sealed sealedKey, settle func() e
 		key, err = k.unsealLoaded(o, isValue(n, value))
 		return err
 	})
-	if isCode(err, tpm2.TPMRCIntegrity, tpm2.TPMRCBinding, tpm2.TPMRCSize) {
+	if errors.Is(err, errForeign) {
 		return nil, fmt.Errorf("epoch key is not of this TPM: %w: %w", ErrOtherTPM, err)
 	}
 	return key, err

@@ -80,7 +80,7 @@ func (c *Counting) NewOPRF(ctx context.Context, id seal.ID, guard seal.Guard) ([
 	}
 	r := &reference{
 		record: id, guard: attest.Guard(guard),
-		tag: [attest.TagSize]byte(aead.Random(attest.TagSize)), auth: [authSize]byte(aead.Random(authSize)),
+		seed: [seedSize]byte(aead.Random(seedSize)), auth: [authSize]byte(aead.Random(authSize)),
 	}
 	if _, err := attest.IndexPublic(r.index(false), r.guard); err != nil {
 		return nil, fmt.Errorf("make OPRF key: %w", err)
@@ -258,7 +258,7 @@ func (c *Counting) reference(id seal.ID, ref []byte) (*reference, error) {
 // loadKey runs fn with the key of a reference. [seal.ErrReference] for one of another chip.
 func (k *call) loadKey(r *reference, fn func(*object) error) error {
 	err := k.load(r.private, r.public, fn)
-	if isCode(err, tpm2.TPMRCIntegrity, tpm2.TPMRCBinding) {
+	if errors.Is(err, errForeign) {
 		return fmt.Errorf("%w: %w", seal.ErrReference, err)
 	}
 	return err

@@ -10,8 +10,8 @@
 //     has sealed to "the counter is this value" (TPM2_PolicyNV), and, in a box, for the
 //     recovery key.
 //   - state: what lies under the epoch key: the shard keys, and the digest of the store.
-//   - shard: the records whose names hash to one first byte. Their record keys, which are
-//     their handles, lie in boxes under one shard key.
+//   - shard: the records whose names hash to one first byte. Their record keys lie in the
+//     store too, in boxes under one shard key.
 //   - digest of the store: the sum of a keyed hash of each row. It notices yesterday's
 //     row in today's file.
 //   - recovery key: an X25519 key whose private half is kept away from the vault.
@@ -44,14 +44,13 @@
 //
 // # Destroying
 //
-// A record key is destroyed by a new shard key: the handles of the other rows of the shard
-// are sealed again in the same transaction, and the old shard key dies with the epochs
-// that knew it. Copies of the file, of every moment, open neither on another chip nor on
+// A record key is destroyed by a new shard key: the other record keys of the shard are
+// sealed again in the same transaction, and the old shard key dies with the epochs that
+// knew it. Copies of the file, of every moment, open neither on another chip nor on
 // this one. Two limits: who has the recovery key and an old copy opens that copy; and who
 // reads the memory of the running vault needs no file.
 //
-// Rows of one shard are written again when one of them is destroyed: with n records, n/256
-// rows. NV memory wears out with some hundred thousand writes of one counter, and a chip
+// With n records, n/256 record keys are sealed again for one that is destroyed. NV memory wears out with some hundred thousand writes of one counter, and a chip
 // slows writers down before that (TPM_RC_NV_RATE, which is waited for). A group of writers
 // is one write. This is for a family or a company, not for a million of records.
 //

@@ -67,8 +67,6 @@ type Epochs struct {
 	state   *state
 	parent  [nameSize]byte
 	digests map[store.ID]digest
-	aliases map[[32]byte]alias
-	expired time.Time    // when old aliases were looked for
 	dropped []indexEntry // that the next epoch forgets
 
 	queueMu sync.Mutex
@@ -120,7 +118,7 @@ func newEpochs(chip *Chip, db *bolt.DB, options Options) (*Epochs, error) {
 	}
 	return &Epochs{
 		chip: chip, db: db, options: options, turn: make(chan struct{}, 1), gone: make(chan struct{}),
-		digests: map[store.ID]digest{}, aliases: map[[32]byte]alias{},
+		digests: map[store.ID]digest{},
 	}, nil
 }
 
@@ -162,10 +160,6 @@ func (e *Epochs) end(why error) {
 	if e.state != nil {
 		e.state.wipe()
 	}
-	for _, a := range e.aliases {
-		clear(a.key)
-	}
-	clear(e.aliases)
 	close(e.gone)
 }
 
@@ -353,7 +347,12 @@ const ahead = 2
 func (e *Epochs) start(ctx context.Context) error {
 	e.turn <- struct{}{}
 	defer func() { <-e.turn }()
-	if err := e.epoch(ctx, nil, ahead); err != nil {
+	tidy := &change{apply: (*batch).dropOrphans}
+	err := e.epoch(ctx, []*change{tidy}, ahead)
+	if err == nil {
+		err = tidy.err
+	}
+	if err != nil {
 		e.end(err)
 		return err
 	}

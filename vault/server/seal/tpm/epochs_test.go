@@ -166,6 +166,20 @@ func wantErr(t testing.TB, err, want error) {
 	}
 }
 
+// A row of a vault, as vault/server writes it.
+func joinRow(handle, sealed []byte) []byte {
+	b := append([]byte{rowFormat, byte(len(handle) >> 8), byte(len(handle))}, handle...)
+	return append(b, sealed...)
+}
+
+func splitRow(row []byte) (handle, sealed []byte, ok bool) {
+	handle, ok = handleOf(row)
+	if !ok {
+		return nil, nil, false
+	}
+	return handle, row[rowHead+handleSize:], true
+}
+
 func id(n int) store.ID { return store.ID{byte(n >> 8), byte(n), 0xfe} }
 
 // neighbour returns another record of the same shard.
@@ -487,8 +501,9 @@ func TestDestroyedForEver(t *testing.T) {
 	}
 }
 
-// A request that began before its neighbour was destroyed goes on after it.
-func TestRequestsOutliveTheRotationOfTheirShard(t *testing.T) {
+// Handles stay what they are when a neighbour is destroyed: a request that began before
+// goes on after it.
+func TestHandlesOutliveTheRotationOfTheirShard(t *testing.T) {
 	w := newWorld(t, Options{})
 	ctx := t.Context()
 	other := neighbour(id(1))
@@ -497,52 +512,52 @@ func TestRequestsOutliveTheRotationOfTheirShard(t *testing.T) {
 	row, revision, err := w.Fetch(ctx, other)
 	must(t, err)
 	handle, sealed, _ := splitRow(row)
-	fresh, err := w.NewKey(ctx, store.ID{7})
+	fresh, err := w.NewKey(ctx, id(1))
 	must(t, err)
+	old := w.Epochs.state.shards[shardOf(other)]
 	w.destroy(id(1), "tombstone")
-
+	if w.Epochs.state.shards[shardOf(other)] == old {
+		t.Fatal("the shard has its old key")
+	}
 	body, err := w.Epochs.Open(ctx, other, handle, sealed)
 	if err != nil || string(body) != "neighbour" {
 		t.Fatalf("%q, %v", body, err)
 	}
-	// The row has another revision: the vault fetches it again.
-	wantErr(t, w.Replace(ctx, other, revision, row), store.ErrChanged)
-	must(t, w.replace(other, "neighbour, changed"))
-	w.wantBody(other, "neighbour, changed")
-	// A handle that was not stored yet.
-	must(t, w.Create(ctx, store.ID{7}, joinRow(fresh, nil)))
+	must(t, w.Replace(ctx, other, revision, row))
+	_, err = w.Seal(ctx, id(1), fresh, []byte("x")) // made before, and not stored
+	must(t, err)
 	w.mustOpen(Options{})
-	w.wantBody(other, "neighbour, changed")
-
-	// A handle that nobody knows cannot be stored: its record could never be read again.
+	w.wantBody(other, "neighbour")
+	// The handle that was not stored after all is gone: the record has another one.
+	_, err = w.Seal(ctx, id(1), fresh, []byte("x"))
+	wantErr(t, err, seal.ErrOpen)
+	// A row whose record key nobody has could never be read again.
 	wantErr(t, w.Create(ctx, store.ID{8}, joinRow(bytes.Repeat([]byte{1}, handleSize), nil)), store.ErrRow)
 }
 
-// Aliases of handles live as long as a request, and die with their record.
-func TestOldHandlesExpire(t *testing.T) {
-	now := time.Now()
-	w := newWorld(t, Options{Now: func() time.Time { return now }})
+// Record keys of former days, put back into today's file, open nothing.
+func TestOldRecordKeysInTodaysFile(t *testing.T) {
+	w := newWorld(t, Options{})
 	ctx := t.Context()
-	other := neighbour(id(1))
 	w.register(id(1), "one")
-	w.register(other, "neighbour")
-	row, _, err := w.Fetch(ctx, other)
+	row, _, err := w.Fetch(ctx, id(1))
 	must(t, err)
 	handle, sealed, _ := splitRow(row)
+	var note []byte
+	must(t, w.db.View(ctx, func(tx *bolt.Tx) error { note = tx.Note(keyName(id(1), handle)); return nil }))
 	w.destroy(id(1), "tombstone")
-	_, err = w.Epochs.Open(ctx, other, handle, sealed)
-	must(t, err)
-	now = now.Add(2 * aliasLife)
-	_, err = w.Epochs.Open(ctx, other, handle, sealed)
+	w.close()
+	rawRow(t, w.path, func(tx *bolt.Tx) error { return tx.SetNote(keyName(id(1), handle), note) })
+	w.mustOpen(Options{})
+	_, err = w.Epochs.Open(ctx, id(1), handle, sealed)
 	wantErr(t, err, seal.ErrOpen)
-	w.wantBody(other, "neighbour")
-	w.destroy(id(1), "tombstone again") // a new alias for the neighbour
-	row, _, err = w.Fetch(ctx, other)
+	w.wantBody(id(1), "tombstone")
+	// One that was put back under the open store stops what would give it a new key.
+	must(t, w.db.Update(ctx, func(tx *bolt.Tx) error { return tx.SetNote(keyName(id(1), handle), note) }))
+	fresh, err := w.NewKey(ctx, id(1))
 	must(t, err)
-	handle, sealed, _ = splitRow(row)
-	w.destroy(id(1), "and again")
-	w.destroy(other, "gone")
-	_, err = w.Epochs.Open(ctx, other, handle, sealed)
+	wantErr(t, w.DestroyKey(ctx, id(1), fresh), ErrTampered)
+	_, err = w.Epochs.Open(ctx, id(1), handle, sealed)
 	wantErr(t, err, seal.ErrOpen)
 }
 

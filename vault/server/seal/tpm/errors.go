@@ -29,6 +29,7 @@ var (
 	ErrDevice = errors.New("tpm: no such device")
 
 	errNoIndex = errors.New("tpm: no such NV index")
+	errForeign = errors.New("tpm: not an object of this TPM")
 )
 
 // isVerdict tells an answer of the chip, which has been understood, from its failure.

@@ -3,124 +3,107 @@ package tpm
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
-	"slices"
-	"time"
 
 	"coffer/crypto/aead"
 	"coffer/crypto/opaque"
 	"coffer/vault/server/seal"
+	"coffer/vault/server/store/bolt"
 )
 
-// A handle is a record key in a box under the key of its shard.
+// A handle is the name of a record key: 16 random bytes. The key itself lies in the store,
+// in the note "key/" || shard || handle: record (16), and a box of it under the key of its
+// shard. So a handle stays the same when its shard gets another key.
 const (
-	handleSize  = aead.KeySize + aead.Overhead
-	labelHandle = "coffer-vault/1/tpm-record-key"
+	handleSize  = 16
+	keyNoteSize = 16 + aead.KeySize + aead.Overhead
+	keyPrefix   = "key/"
+	labelKey    = "coffer-vault/1/tpm-record-key"
 	labelBody   = "coffer-vault/1/tpm-record-body"
 )
 
-// An alias lets a request go on whose handle was sealed again meanwhile, because another
-// record of its shard was destroyed: between the fetch of a row and its replacement, and
-// between the making of a handle and the row that it lies in.
-type alias struct {
-	key   []byte
-	until time.Time
-}
-
-// aliasLife is longer than any request.
-const aliasLife = time.Minute
-
 func label(use string, id seal.ID) []byte { return append([]byte(use+"\x00"), id[:]...) }
 
-func sealHandle(s *state, id seal.ID, key []byte) []byte {
-	return aead.Seal(s.shards[shardOf(id)][:], label(labelHandle, id), key)
+func shardPrefix(shard byte) string { return keyPrefix + string([]byte{shard}) }
+
+func keyName(id seal.ID, handle []byte) string { return shardPrefix(shardOf(id)) + string(handle) }
+
+// keyLabel binds a record key to its record and its name.
+func keyLabel(id seal.ID, handle []byte) []byte { return append(label(labelKey, id), handle...) }
+
+func (s *state) sealKey(id seal.ID, handle, key []byte) []byte {
+	return append(id[:], aead.Seal(s.shards[shardOf(id)][:], keyLabel(id, handle), key)...)
 }
 
-func openHandle(s *state, id seal.ID, handle []byte) ([]byte, error) {
-	return aead.Open(s.shards[shardOf(id)][:], label(labelHandle, id), handle)
-}
-
-// alias returns the record key of a handle whose shard has another key by now.
-func (e *Epochs) alias(handle []byte) (key []byte, ok bool) {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	a, ok := e.aliases[handleName(handle)]
-	if !ok || e.options.Now().After(a.until) {
-		return nil, false
+// openKey opens a note of a record key. [seal.ErrOpen].
+func (s *state) openKey(id seal.ID, handle, note []byte) ([]byte, error) {
+	if len(handle) != handleSize || len(note) != keyNoteSize || seal.ID(note) != id {
+		return nil, seal.ErrOpen
 	}
-	return bytes.Clone(a.key), true
+	key, err := aead.Open(s.shards[shardOf(id)][:], keyLabel(id, handle), note[16:])
+	if err != nil {
+		return nil, seal.ErrOpen
+	}
+	return key, nil
 }
 
 // recordKey returns the key of a handle. [seal.ErrOpen], [store.ErrClosed].
-func (e *Epochs) recordKey(id seal.ID, handle []byte) ([]byte, error) {
-	e.mu.RLock()
-	if e.why != nil {
-		defer e.mu.RUnlock()
-		return nil, e.why
+func (e *Epochs) recordKey(ctx context.Context, id seal.ID, handle []byte) ([]byte, error) {
+	key, err := e.readKey(ctx, id, handle)
+	if !errors.Is(err, seal.ErrOpen) {
+		return key, err
 	}
-	key, err := openHandle(e.state, id, handle)
-	e.mu.RUnlock()
-	if err == nil {
-		return key, nil
+	// Perhaps an epoch is being made, and its shard has a new key in the file already.
+	select {
+	case e.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("open record key: %w", ctx.Err())
 	}
-	if key, ok := e.alias(handle); ok {
-		return key, nil
-	}
-	return nil, fmt.Errorf("open record key: %w", seal.ErrOpen)
+	defer func() { <-e.turn }()
+	return e.readKey(ctx, id, handle)
 }
 
-// NewKey makes a record key. Its handle is good as long as a request lasts, and from when a
-// row with it is stored until it is destroyed.
+func (e *Epochs) readKey(ctx context.Context, id seal.ID, handle []byte) ([]byte, error) {
+	if err := e.usable(); err != nil {
+		return nil, fmt.Errorf("open record key: %w", err)
+	}
+	var note []byte
+	err := e.db.View(ctx, func(tx *bolt.Tx) error {
+		note = tx.Note(keyName(id, handle))
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open record key: %w", err)
+	}
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if e.why != nil {
+		return nil, fmt.Errorf("open record key: %w", e.why)
+	}
+	key, err := e.state.openKey(id, handle, note)
+	if err != nil {
+		return nil, fmt.Errorf("open record key: %w", err)
+	}
+	return key, nil
+}
+
+// NewKey makes a record key, durably.
 func (e *Epochs) NewKey(ctx context.Context, id seal.ID) ([]byte, error) {
-	if err := ctx.Err(); err != nil {
+	handle, key := aead.Random(handleSize), aead.Random(aead.KeySize)
+	defer clear(key)
+	err := e.submit(ctx, &change{apply: func(b *batch) error {
+		return b.tx.SetNote(keyName(id, handle), b.next.sealKey(id, handle, key))
+	}})
+	if err != nil {
 		return nil, fmt.Errorf("make record key: %w", err)
 	}
-	key := aead.Random(aead.KeySize)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.why != nil {
-		return nil, fmt.Errorf("make record key: %w", e.why)
-	}
-	handle := sealHandle(e.state, id, key)
-	now := e.options.Now()
-	e.expire(now)
-	e.aliases[handleName(handle)] = alias{key, now.Add(aliasLife)}
 	return handle, nil
-}
-
-// expire forgets old aliases, not oftener than once in a while. The caller holds mu.
-func (e *Epochs) expire(now time.Time) {
-	if now.Before(e.expired.Add(aliasLife / 10)) {
-		return
-	}
-	e.expired = now
-	for name, a := range e.aliases {
-		if now.After(a.until) {
-			clear(a.key)
-			delete(e.aliases, name)
-		}
-	}
-}
-
-// forget drops all aliases of destroyed record keys. The caller holds mu.
-func (e *Epochs) forget(dead [][]byte) {
-	if len(dead) == 0 {
-		return
-	}
-	for name, a := range e.aliases {
-		if slices.ContainsFunc(dead, func(key []byte) bool { return bytes.Equal(key, a.key) }) {
-			clear(a.key)
-			delete(e.aliases, name)
-		}
-	}
 }
 
 // Seal seals a body under the record key of a handle. [seal.ErrOpen].
 func (e *Epochs) Seal(ctx context.Context, id seal.ID, handle, body []byte) ([]byte, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("seal record: %w", err)
-	}
-	key, err := e.recordKey(id, handle)
+	key, err := e.recordKey(ctx, id, handle)
 	if err != nil {
 		return nil, err
 	}
@@ -130,10 +113,7 @@ func (e *Epochs) Seal(ctx context.Context, id seal.ID, handle, body []byte) ([]b
 
 // Open opens what Seal sealed. [seal.ErrOpen].
 func (e *Epochs) Open(ctx context.Context, id seal.ID, handle, sealed []byte) ([]byte, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("open record: %w", err)
-	}
-	key, err := e.recordKey(id, handle)
+	key, err := e.recordKey(ctx, id, handle)
 	if err != nil {
 		return nil, err
 	}
@@ -145,50 +125,38 @@ func (e *Epochs) Open(ctx context.Context, id seal.ID, handle, sealed []byte) ([
 	return body, nil
 }
 
-// DestroyKey destroys a record key for ever: its shard gets a new key in a new epoch. After
-// an Erase of the row that the handle lay in there is nothing left to do.
+// DestroyKey destroys a record key for ever: it is deleted, and its shard gets a new key, in
+// one epoch. After an Erase of the row that the handle lay in there is nothing left to do.
 func (e *Epochs) DestroyKey(ctx context.Context, id seal.ID, handle []byte) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("destroy record key: %w", err)
-	}
-	alive, err := e.drop(id, handle)
-	if err != nil || !alive {
-		return err
-	}
-	handle = bytes.Clone(handle)
-	err = e.submit(ctx, &change{erase: true, apply: func(b *batch) error {
-		b.destroy(id, handle)
+	key, err := e.recordKey(ctx, id, handle)
+	clear(key)
+	if errors.Is(err, seal.ErrOpen) {
 		return nil
-	}})
+	}
+	if err == nil {
+		handle = bytes.Clone(handle)
+		err = e.submit(ctx, &change{erase: true, apply: func(b *batch) error { return b.destroy(id, handle) }})
+	}
 	if err != nil {
 		return fmt.Errorf("destroy record key: %w", err)
 	}
 	return nil
 }
 
-// drop forgets the alias of a handle, and says whether the handle still opens without it.
-func (e *Epochs) drop(id seal.ID, handle []byte) (alive bool, err error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.why != nil {
-		return false, fmt.Errorf("destroy record key: %w", e.why)
-	}
-	if a, ok := e.aliases[handleName(handle)]; ok {
-		e.forget([][]byte{bytes.Clone(a.key)})
-	}
-	key, err := openHandle(e.state, id, handle)
-	clear(key)
-	return err == nil, nil
-}
-
 // NewOPRF returns a fresh OPRF key: the reference is the key itself, which lies inside of
 // the sealed record alone. The vault's program counts.
-func (*Epochs) NewOPRF(context.Context, seal.ID, seal.Guard) ([]byte, error) {
+func (*Epochs) NewOPRF(ctx context.Context, _ seal.ID, _ seal.Guard) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("make OPRF key: %w", err)
+	}
 	return opaque.NewOPRFKey(), nil
 }
 
 // Evaluate multiplies. [seal.ErrReference].
-func (*Epochs) Evaluate(_ context.Context, _ seal.ID, reference, blinded []byte) ([]byte, error) {
+func (*Epochs) Evaluate(ctx context.Context, _ seal.ID, reference, blinded []byte) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("evaluate: %w", err)
+	}
 	key, err := opaque.NewEvaluator(reference)
 	if err != nil {
 		return nil, fmt.Errorf("read OPRF key: %w", seal.ErrReference)

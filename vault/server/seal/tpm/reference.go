@@ -2,6 +2,7 @@ package tpm
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 
@@ -10,15 +11,18 @@ import (
 )
 
 // A reference is all that is needed to use an OPRF key that the chip has made, on this chip.
-// Its bytes, integers big-endian: format 0x01 (1), handle of the index (4), record (16), tag
+// Its bytes, integers big-endian: format 0x01 (1), handle of the index (4), record (16), seed
 // (32), tries (2), owner (33), authorization value of the index (32), and the private and
 // the public part of the key, each with its length (2) in front.
+//
+// The tag of the index is SHA-256("coffer-vault/1/tpm-index" || 0x00 || seed || record ||
+// tries): a reference of another record, or for other tries, names no index at all.
 //
 // Who reads one may use up tries, and no more: each use is counted in the chip.
 type reference struct {
 	handle          uint32
 	record          seal.ID
-	tag             [attest.TagSize]byte
+	seed            [seedSize]byte
 	guard           attest.Guard
 	auth            [authSize]byte
 	private, public []byte
@@ -27,14 +31,16 @@ type reference struct {
 const (
 	referenceFormat = 1
 	authSize        = 32
-	referenceFixed  = 1 + 4 + 16 + attest.TagSize + 2 + attest.PointSize + authSize
+	seedSize        = 32
+	labelIndex      = "coffer-vault/1/tpm-index"
+	referenceFixed  = 1 + 4 + 16 + seedSize + 2 + attest.PointSize + authSize
 )
 
 func (r *reference) encode() []byte {
 	b := append([]byte(nil), referenceFormat)
 	b = binary.BigEndian.AppendUint32(b, r.handle)
 	b = append(b, r.record[:]...)
-	b = append(b, r.tag[:]...)
+	b = append(b, r.seed[:]...)
 	b = binary.BigEndian.AppendUint16(b, uint16(r.guard.Tries))
 	b = append(b, r.guard.Owner[:]...)
 	b = append(b, r.auth[:]...)
@@ -54,7 +60,7 @@ func decodeReference(id seal.ID, b []byte) (*reference, error) {
 	r := &reference{handle: binary.BigEndian.Uint32(b[1:])}
 	b = b[5:]
 	b = b[copy(r.record[:], b):]
-	b = b[copy(r.tag[:], b):]
+	b = b[copy(r.seed[:], b):]
 	r.guard.Tries = int(binary.BigEndian.Uint16(b))
 	b = b[2:]
 	b = b[copy(r.guard.Owner[:], b):]
@@ -79,5 +85,11 @@ func decodeReference(id seal.ID, b []byte) (*reference, error) {
 }
 
 func (r *reference) index(written bool) attest.Index {
-	return attest.Index{Handle: r.handle, Tag: r.tag, Written: written}
+	return attest.Index{Handle: r.handle, Tag: r.tag(), Written: written}
+}
+
+func (r *reference) tag() [attest.TagSize]byte {
+	b := append([]byte(labelIndex+"\x00"), r.seed[:]...)
+	b = append(b, r.record[:]...)
+	return sha256.Sum256(binary.BigEndian.AppendUint16(b, uint16(r.guard.Tries)))
 }

@@ -118,3 +118,29 @@ func (t *Tx) SetNote(name string, value []byte) error {
 	}
 	return notes.Put([]byte(name), value)
 }
+
+// DeleteNote deletes a note, if there is one.
+func (t *Tx) DeleteNote(name string) error {
+	notes := t.tx.Bucket(bucketNotes)
+	if notes == nil {
+		return nil
+	}
+	return notes.Delete([]byte(name))
+}
+
+// EachNote calls fn with each note whose name begins with prefix, in the order of their names; the
+// slice is good until fn returns, and fn changes no note. It stops at the first error and
+// returns it.
+func (t *Tx) EachNote(prefix string, fn func(name string, value []byte) error) error {
+	notes := t.tx.Bucket(bucketNotes)
+	if notes == nil {
+		return nil
+	}
+	cursor := notes.Cursor()
+	for k, v := cursor.Seek([]byte(prefix)); k != nil && bytes.HasPrefix(k, []byte(prefix)); k, v = cursor.Next() {
+		if err := fn(string(k), v); err != nil {
+			return err
+		}
+	}
+	return nil
+}

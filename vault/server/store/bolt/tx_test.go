@@ -120,3 +120,46 @@ func TestUpdateErases(t *testing.T) {
 		}
 	}
 }
+
+func TestNotes(t *testing.T) {
+	s := mustOpen(t, filepath.Join(t.TempDir(), "vault.db"))
+	list := func(tx *Tx, prefix string) (names string) {
+		t.Helper()
+		err := tx.EachNote(prefix, func(name string, value []byte) error {
+			names += name + "=" + string(value) + ";"
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		return names
+	}
+	err := s.Update(t.Context(), func(tx *Tx) error {
+		if err := tx.DeleteNote("absent"); err != nil || list(tx, "") != "" {
+			t.Error("a store without notes has one")
+		}
+		return errors.Join(tx.SetNote("b/2", []byte("2")), tx.SetNote("b/1", []byte("1")), tx.SetNote("c", nil), tx.SetNote("a", nil))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Update(t.Context(), func(tx *Tx) error {
+		if got := list(tx, "b/"); got != "b/1=1;b/2=2;" {
+			t.Error(got)
+		}
+		return errors.Join(tx.DeleteNote("b/1"), tx.DeleteNote("absent"))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := errors.New("stop")
+	err = s.View(t.Context(), func(tx *Tx) error {
+		if got := list(tx, ""); got != "a=;b/2=2;c=;" {
+			t.Error(got)
+		}
+		return tx.EachNote("", func(string, []byte) error { return stop })
+	})
+	if !errors.Is(err, stop) {
+		t.Error(err)
+	}
+}
