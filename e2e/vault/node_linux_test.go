@@ -1,0 +1,237 @@
+package vault_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"coffer/vault"
+	"coffer/vault/trust"
+	"coffer/vault/vaulttest"
+)
+
+// patience bounds how long anything may take on a busy computer.
+const patience = 60 * time.Second
+
+// A node is one process of coffer-vault.
+type node struct {
+	w       *world
+	dir     string
+	address string
+
+	cmd    *exec.Cmd     // nil: not running
+	exited chan struct{} // closed when it has ended
+}
+
+func (n *node) running() bool { return n.cmd != nil }
+
+func (n *node) logPath() string { return n.dir + ".log" }
+
+// logs returns everything that the node has ever said.
+func (n *node) logs() []byte {
+	text, err := os.ReadFile(n.logPath())
+	must(n.w.t, err)
+	return text
+}
+
+// start starts the node and waits until it is ready.
+func (n *node) start() {
+	n.w.t.Helper()
+	n.launch()
+	ctx, cancel := context.WithTimeout(n.w.t.Context(), patience)
+	defer cancel()
+	n.awaitReady(ctx)
+}
+
+// launch starts the node and does not wait for it.
+func (n *node) launch() {
+	n.w.t.Helper()
+	if n.running() {
+		n.w.t.Fatal("the node is running")
+	}
+	log, err := os.OpenFile(n.logPath(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	must(n.w.t, err)
+	defer log.Close()
+	cmd := n.command("serve", "--data", n.dir, "--listen", n.address)
+	cmd.Stdout, cmd.Stderr = log, log
+	must(n.w.t, cmd.Start())
+	exited := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // its state says the rest
+		close(exited)
+	}()
+	n.cmd, n.exited = cmd, exited
+}
+
+// awaitReady asks /readyz until it is well.
+func (n *node) awaitReady(ctx context.Context) {
+	n.w.t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := n.isReady(ctx)
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-n.exited:
+			n.w.t.Fatalf("the node has ended: %v: %s", n.cmd.ProcessState, tail(n.logs()))
+		case <-ctx.Done():
+			n.w.t.Fatalf("the node is not ready: %v: %s", err, tail(n.logs()))
+		}
+	}
+}
+
+func (n *node) isReady(ctx context.Context) error {
+	host, _, err := trust.SplitAddress(n.address)
+	if err != nil {
+		return err
+	}
+	var probe trust.Probe
+	transport := &http.Transport{TLSClientConfig: probe.TLS(host), DisableKeepAlives: true}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+n.address+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := (&http.Client{Transport: transport}).Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("HTTP status %d", resp.StatusCode)
+	}
+	return nil
+}
+
+// kill is a crash.
+func (n *node) kill() { n.signal(syscall.SIGKILL) }
+
+// stop ends the node in good order.
+func (n *node) stop() {
+	n.w.t.Helper()
+	cmd := n.cmd
+	n.signal(syscall.SIGTERM)
+	if code := cmd.ProcessState.ExitCode(); code != 0 {
+		n.w.t.Errorf("after SIGTERM the exit status is %d: %s", code, tail(n.logs()))
+	}
+}
+
+func (n *node) signal(s syscall.Signal) {
+	n.w.t.Helper()
+	if !n.running() {
+		n.w.t.Fatal("the node is not running")
+	}
+	_ = n.cmd.Process.Signal(s) // gone already is as good
+	select {
+	case <-n.exited:
+	case <-time.After(patience):
+		_ = n.cmd.Process.Kill()
+		<-n.exited
+		n.w.t.Errorf("the node did not end on %v", s)
+	}
+	n.cmd = nil
+}
+
+// refusesToStart launches the node and requires that it ends by itself with an error,
+// without ever having served.
+func (n *node) refusesToStart() (said string) {
+	n.w.t.Helper()
+	before := len(n.logs())
+	n.launch()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(patience)
+	for {
+		if n.isReady(n.w.t.Context()) == nil {
+			n.w.t.Fatal("the node serves what it should refuse")
+		}
+		select {
+		case <-tick.C:
+		case <-limit:
+			n.w.t.Fatal("the node neither serves nor ends")
+		case <-n.exited:
+			code := n.cmd.ProcessState.ExitCode()
+			n.cmd = nil
+			if code <= 0 {
+				n.w.t.Fatalf("exit status %d", code)
+			}
+			return string(n.logs()[before:])
+		}
+	}
+}
+
+// door is the way of guessers to this node.
+func (n *node) door() *vaulttest.Network {
+	n.w.t.Helper()
+	return n.w.doorAt(n.address, n.w.link)
+}
+
+func (w *world) doorAt(address string, link trust.Link) *vaulttest.Network {
+	w.t.Helper()
+	link.Address = address
+	door, err := vaulttest.Dial(w.t.Context(), link)
+	must(w.t, err)
+	return door
+}
+
+// guesser returns a guesser of a record that is not registered yet.
+func (w *world) guesser() *vaulttest.Guesser { return w.guesserAt(w.first().door()) }
+
+func (w *world) guesserAt(door *vaulttest.Network) *vaulttest.Guesser {
+	return vaulttest.NewGuesser(door, door.Bundle.VaultID, door.Bundle.ServerKey)
+}
+
+// registered returns a guesser of a new record behind the password.
+func (w *world) registered(password string) *vaulttest.Guesser {
+	w.t.Helper()
+	g := w.guesser()
+	must(w.t, g.Register(w.t.Context(), password))
+	return g
+}
+
+// slotOf is the slot that a client of the product has of the guesser's record.
+func (w *world) slotOf(g *vaulttest.Guesser) vault.Slot {
+	keys := g.Root.Derive()
+	defer keys.Wipe()
+	b := g.Door.(*vaulttest.Network).Bundle
+	slot := vault.Slot{
+		Link: w.link.String(), VaultID: b.VaultID, ServerKey: b.ServerKey, ReceiptKey: b.ReceiptKey,
+		Record: g.Record, Generation: g.Generation, CloudShare: g.CloudShare,
+		MemoryKiB: g.Cost.MemoryKiB, Time: g.Cost.Time, Threads: g.Cost.Threads, Tries: tries,
+	}
+	if w.seal == "tpm" {
+		slot.Guard = keys.Guard().Public()
+	}
+	return slot
+}
+
+// client returns the product's own client, at the address of a node or a front.
+func (w *world) client(address string, link trust.Link, opts vault.RemoteOptions) *vault.Client {
+	w.t.Helper()
+	link.Address = address
+	c, err := vault.Dial(w.t.Context(), link, opts)
+	must(w.t, err)
+	return c
+}
+
+// rootKey is the key that signs the bundles of this world.
+func (w *world) rootKey() trust.Key {
+	w.t.Helper()
+	text, err := os.ReadFile(filepath.Join(w.first().dir, "root.key"))
+	must(w.t, err)
+	key, err := trust.ParseKey(text)
+	must(w.t, err)
+	return key
+}
+
+func tail(log []byte) string { return string(log[max(0, len(log)-3000):]) }
+
+var _ testing.TB = (*lasting)(nil)
