@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"context"
 	"crypto/sha256"
 
 	"coffer/crypto/opaque"
@@ -16,4 +17,9 @@ func (c *Client) UseCheapKSF() {
 			return sum[:]
 		}, nil
 	}
+}
+
+// Repeat asks again while the vault says that it is busy.
+func Repeat(ctx context.Context, ask func() ([]byte, error)) ([]byte, error) {
+	return repeat(ctx, busyWait, ask)
 }

@@ -68,7 +68,7 @@ func (c *Client) login(ctx context.Context, slot Slot, password crypto.Secret, o
 	defer exportKey.Wipe()
 	release, left, err := c.finish(ctx, slot, answer.Attempt, [protocol.KE3Size]byte(ke3), session)
 	if err != nil {
-		return root, -1, attemptError(err)
+		return root, -1, attemptError(spent(err))
 	}
 	root, err = unwrap(slot, release, exportKey)
 	return root, left, err
@@ -89,8 +89,8 @@ func (c *Client) opaqueClient(slot Slot) (*opaque.Client, error) {
 const maxSerials = 20
 
 // attempt asks for one try. It names the try by its number, so that who records the request
-// cannot spend another one with it; when another try was faster, none was spent, and the
-// next number is asked for.
+// cannot spend another one with it; when another try was faster at the embedded vault, none
+// was spent, and the next number is asked for.
 func (c *Client) attempt(ctx context.Context, slot Slot, ke1 [protocol.KE1Size]byte, owner signer) (answer *protocol.AttemptReply, err error) {
 	for range maxSerials {
 		status, statusErr := c.seenStatus(ctx, slot)
@@ -104,34 +104,43 @@ func (c *Client) attempt(ctx context.Context, slot Slot, ke1 [protocol.KE1Size]b
 			c.warned(c.memory.charged(slot.Record, number))
 			return answer, nil
 		}
-		if !errors.Is(err, protocol.ErrSerial) {
+		// On a network, what was faster may be this very try: there is no next one.
+		if c.remote != nil || !errors.Is(err, ErrSerial) {
 			return nil, c.settle(ctx, slot, number, err)
 		}
 	}
 	return nil, err
 }
 
-// settle finds out what became of a try whose answer came outside of its envelope, where
-// everybody on the way can write: the vault itself is asked. It can say only what was
-// charged until now; who holds the request back may still deliver it.
+// settle finds out what became of a try that was refused on a network. Who stands in between
+// may have answered himself, outside of the envelope; or may have delivered the envelope
+// twice and brought the answer to the second, which is refused because the first was
+// charged. So the vault is asked what it has charged: until now, for who holds the request
+// back may still deliver it.
 func (c *Client) settle(ctx context.Context, slot Slot, number uint64, err error) error {
-	var forged *outsideError
-	if !errors.As(err, &forged) {
+	var refusal *protocol.Refusal
+	if c.remote == nil || !errors.As(refused(err), &refusal) || errors.Is(err, ErrDestroyed) || errors.Is(err, ErrUnknownRecord) {
 		return err
 	}
 	status, statusErr := c.status(ctx, slot)
 	if statusErr != nil {
-		return fmt.Errorf("%w, and then: %v", err, statusErr)
+		return fmt.Errorf("%w: %v, and then: %v", ErrUnknownOutcome, err, statusErr)
 	}
 	if status.Serial >= number {
-		return fmt.Errorf("the try was charged: %w", err)
+		return fmt.Errorf("%w: %v, and a try was charged", ErrUnknownOutcome, err)
 	}
-	refusal := &protocol.Refusal{Err: forged.refusal, Left: status.Left}
-	var said *protocol.Refusal
-	if errors.As(forged.refusal, &said) {
-		refusal.Err, refusal.Wait = said.Err, said.Wait
+	return &protocol.Refusal{Err: refusal.Err, Left: status.Left, Wait: refusal.Wait}
+}
+
+// spent is an error of the end of a try: whatever it says, the try was charged before. What
+// is no verdict must not read as if nothing had left.
+func spent(err error) error {
+	for _, verdict := range []error{ErrWrongPassword, ErrDestroyed, ErrAttemptOver, ErrFrozen, ErrUnknownOutcome} {
+		if errors.Is(err, verdict) {
+			return err
+		}
 	}
-	return refusal
+	return fmt.Errorf("finish the try: %w: %v", ErrUnknownOutcome, err)
 }
 
 // notSpent tells a question whose answer did not come from a try whose answer did not

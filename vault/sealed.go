@@ -25,6 +25,15 @@ func (e *outsideError) Error() string { return "outside of the envelope: " + e.r
 // been asked.
 func (e *outsideError) Unwrap() error { return ErrUnknownOutcome }
 
+// refused returns what was said instead of an answer, inside of the envelope or outside.
+func refused(err error) error {
+	var forged *outsideError
+	if errors.As(err, &forged) {
+		return forged.refusal
+	}
+	return err
+}
+
 // exchange sends a request in an envelope. It is sent a second time only when the vault has
 // replaced its envelope key, and by a bundle that proves it: a charged request is good for
 // one number, so the second one is not charged if the first one was.
@@ -45,10 +54,6 @@ func (n *network) exchange(ctx context.Context, kind protocol.Kind, sign func([3
 		return nil, believe(kind, err)
 	}
 	reply, err = n.ask(ctx, fresh, kind, sign)
-	if charges(kind) && errors.Is(err, ErrSerial) {
-		// Ours may be the one that was faster: who writes other-key may have delivered it.
-		return nil, fmt.Errorf("sent under two keys: %w", ErrUnknownOutcome)
-	}
 	return reply, believe(kind, err)
 }
 
@@ -197,10 +202,7 @@ const (
 
 // busyWait reports whether err says that the vault has too much to do, and for how long.
 func busyWait(err error) (time.Duration, bool) {
-	var forged *outsideError
-	if errors.As(err, &forged) {
-		err = forged.refusal
-	}
+	err = refused(err)
 	var refusal *protocol.Refusal
 	if !errors.Is(err, ErrBusy) || !errors.As(err, &refusal) {
 		return 0, false
