@@ -149,15 +149,17 @@ func (p *program) record(kind string, v any) error {
 	if !p.json {
 		return nil
 	}
-	b, err := json.Marshal(v)
-	if err != nil {
+	var body strings.Builder
+	enc := json.NewEncoder(&body)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
 		return fmt.Errorf("encode %s: %w", kind, err)
 	}
-	rest := string(b[1:])
+	rest := strings.TrimSuffix(body.String(), "\n")[1:]
 	if rest != "}" {
 		rest = "," + rest
 	}
-	_, err = io.WriteString(p.stdout, asciiJSON(`{"type":"`+kind+`"`+rest)+"\n")
+	_, err := io.WriteString(p.stdout, asciiJSON(`{"type":"`+kind+`"`+rest)+"\n")
 	return err
 }
 

@@ -17,7 +17,7 @@ key by which clients know the vault, and the keys of records, stay as they are.
 When the root is elsewhere, or a second signer must sign, or other computers of a cluster
 must have vault.key first, the bundle is staged: see 'coffer-vault bundle --help'.
 
-JSON: {"type":"summary","installed","missing","sequence"}
+JSON: {"type":"summary","installed","missing","restart","sequence"}
 
   coffer-vault rotate`,
 		cobra.NoArgs, func(ctx context.Context, _ []string) error {
@@ -36,10 +36,14 @@ func (p *program) sayRenewed(r node.Renewed) error {
 	err := p.record("summary", struct {
 		Installed bool   `json:"installed"`
 		Missing   string `json:"missing,omitempty"` // root, second: who must sign bundle.next
+		Restart   bool   `json:"restart,omitempty"` // end the vault before it is installed
 		Sequence  uint64 `json:"sequence"`
-	}{r.Installed, r.Missing, r.Sequence})
+	}{r.Installed, r.Missing, r.Restart, r.Sequence})
 	if err != nil || p.json {
 		return err
+	}
+	if r.Restart {
+		p.note("vault.toml has changed since the vault was started: end it before the bundle is installed. Where root.key is in the folder, starting it again is enough.")
 	}
 	switch {
 	case r.Installed:
@@ -48,9 +52,11 @@ func (p *program) sayRenewed(r node.Renewed) error {
 		p.note("The root is not here. Where it is, run: coffer-vault bundle --sign-with root.key < bundle.next > bundle.signed")
 	case r.Missing == node.MissingSecond:
 		p.note("The second signer runs: coffer-vault bundle --sign-with SECOND.key --link LINK < bundle.next > bundle.signed")
-	default:
+	case !r.Restart:
 		p.note("Copy vault.key to the other computers of the cluster first; then, on each: coffer-vault bundle --install bundle.next")
 	}
-	p.note("Then here: coffer-vault bundle --install bundle.signed")
+	if r.Missing != "" {
+		p.note("Then here: coffer-vault bundle --install bundle.signed")
+	}
 	return p.result("Bundle %d is staged in bundle.next.", r.Sequence)
 }

@@ -26,13 +26,17 @@ func (o *office) backup(ctx context.Context, w io.Writer) error {
 	id, p := *o.id, o.parts
 	o.mu.Unlock()
 	now := id.clock().UTC().Truncate(time.Second)
+	text, err := id.dir.read(configName, maxConfig)
+	if err != nil {
+		return err
+	}
 	t := tar.NewWriter(w)
 	files := []struct {
 		name string
 		data []byte
 	}{
 		{copyName, encodeCopy(id.bundle.Incarnation, now)},
-		{configName, id.config.encode()},
+		{configName, text},
 		{keyName, id.keys.encode()},
 		{bundleName, id.signed},
 	}

@@ -15,6 +15,7 @@ import (
 type Renewed struct {
 	Installed bool   // it is bundle.txt now
 	Missing   string // who still has to sign: "root", "second"; empty: nobody
+	Restart   bool   // vault.toml was changed: the vault has to be ended before it is installed
 	Text      []byte // the bundle: signed, as far as that could be done here
 	Sequence  uint64
 }
@@ -199,13 +200,16 @@ func (id *identity) canSign() bool {
 	return id.dir.has(rootName) && id.config.Second == "" && !id.cluster()
 }
 
-// reload reads again what another process, or a person, has changed. Nothing changes when
-// it fails.
+// reload reads keys and bundle again, which a person has brought from elsewhere. The
+// configuration stays what the program was started with. Nothing changes when it fails.
 func (id *identity) reload() error {
 	fresh, err := readIdentity(id.dir, id.clock)
 	if err != nil {
 		return err
 	}
+	second := fresh.config.Second
+	fresh.config = id.config
+	fresh.config.Second = second
 	fresh.facts.attestation = id.facts.attestation
 	fresh.facts.incarnation = max(fresh.facts.incarnation, id.facts.incarnation)
 	if err := fresh.fits(); err != nil {

@@ -57,7 +57,7 @@ var failures = []failureRow{
 		"Run 'coffer-vault bundle --renew'; have bundle.next signed with 'coffer-vault bundle --sign-with FILE', and bring it back with 'coffer-vault bundle --install FILE'. Or undo the change in vault.toml."},
 	{ErrOtherVault, "other-vault", "This is not the vault that the link names: %s.", "Do not type a password. Ask who gave you the link, on another way."},
 	{ErrExpired, "expired", "The bundle is not good at this time: %s.", "Look at the clock of this computer; else have the bundle renewed: coffer-vault bundle --renew."},
-	{ErrBundle, "bundle", "This bundle cannot be used: %s.", "Make a new one with 'coffer-vault bundle --renew'."},
+	{ErrBundle, "bundle", "This bundle cannot be used: %s.", "Make a new one with 'coffer-vault bundle --renew'. If vault.toml was changed since the vault was started, end it first."},
 	{ErrKeyFile, "key-file", "This is not the right key: %s.", "The root is in root.key, where you have moved it; a second signer has a file of its own."},
 	{ErrLink, "link", "This is no link to a vault: %s.", "It begins with coffer-vault:// and was printed by 'coffer-vault init'; 'coffer-vault status' prints it again."},
 	{ErrUnreachable, "unreachable", "Nobody answers there: %s.", "Is the vault running, and the port open?"},

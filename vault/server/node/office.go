@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -43,7 +44,48 @@ func (o *office) locked(work func(id *identity) (Renewed, error)) (Renewed, erro
 }
 
 func (o *office) renew(context.Context) (Renewed, error) {
-	return o.locked(func(id *identity) (Renewed, error) { return id.renew(false, false) })
+	return o.locked(func(id *identity) (Renewed, error) {
+		changed, err := o.changedConfig()
+		if err != nil || changed == nil {
+			return renewOr(id, err)
+		}
+		// The program that runs does what it was started with. A bundle must not say more.
+		r, err := changed.renew(false, true)
+		r.Restart = true
+		return r, err
+	})
+}
+
+func renewOr(id *identity, err error) (Renewed, error) {
+	if err != nil {
+		return Renewed{}, err
+	}
+	return id.renew(false, false)
+}
+
+// changedConfig returns the identity that vault.toml asks for, when somebody has changed in
+// it what clients are told since the program that runs has read it; nil otherwise.
+func (o *office) changedConfig() (*identity, error) {
+	if o.parts == nil {
+		return nil, nil // a command has just read it
+	}
+	fresh, err := readIdentity(o.id.dir, o.id.clock)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.opts.override(&fresh.config); err != nil {
+		return nil, err
+	}
+	fresh.facts = o.id.facts
+	now, errNow := o.id.next(false)
+	then, errThen := fresh.next(false)
+	if err := errors.Join(errNow, errThen); err != nil {
+		return nil, err
+	}
+	if now.Equal(then) && o.id.config.Second == fresh.config.Second {
+		return nil, nil
+	}
+	return fresh, nil
 }
 
 func (o *office) rotate(context.Context) (Renewed, error) { return o.locked((*identity).rotate) }
@@ -140,7 +182,12 @@ type Sealer struct {
 	Says      []string `json:"says"`       // about the hardware
 }
 
+// statusPatience bounds what asking store and hardware may take.
+const statusPatience = 10 * time.Second
+
 func (o *office) status(ctx context.Context) (Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, statusPatience)
+	defer cancel()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	id := o.id
