@@ -42,22 +42,23 @@ var mayImport = map[string][]string{
 	"cloud/sftp":            {"cloud"},
 
 	// The vault: its client may know what a root key is, its server may not.
-	"vault/protocol":               {},
-	"vault":                        {"crypto", "crypto/aead", "crypto/hpke", "crypto/opaque", "vault/attest", "vault/protocol", "vault/trust"},
-	"vault/server":                 {"crypto/aead", "crypto/opaque", "vault/protocol", "vault/server/store", "vault/server/seal"},
-	"vault/server/store":           {},
-	"vault/server/store/bolt":      {"vault/server/store"},
-	"vault/server/store/storetest": {"vault/server/store"},
-	"vault/server/store/etcd":      {"vault/server/store"},
-	"vault/server/seal":            {"crypto/aead", "crypto/opaque"},
-	"vault/server/seal/sealtest":   {"crypto/opaque", "vault/server/seal"},
-	"vault/server/seal/pkcs11":     {"crypto/aead", "crypto/opaque", "vault/server/seal"},
-	"vault/server/seal/tpm":        {"crypto/aead", "crypto/opaque", "internal/durable", "vault/server/seal", "vault/server/store", "vault/server/store/bolt"},
-	"vault/attest":                 {},
-	"vault/trust":                  {"crypto/aead", "vault/protocol"},
-	"vault/vaulttest":              {"crypto", "crypto/aead", "crypto/hpke", "crypto/opaque", "vault/attest", "vault/protocol", "vault/trust"},
-	"vault/server/admit":           {"crypto/aead", "vault/protocol", "vault/server/seal", "vault/server/store"},
-	"vault/server/gate":            {"crypto/aead", "crypto/hpke", "vault/protocol", "vault/server", "vault/server/admit"},
+	"vault/protocol":                   {},
+	"vault":                            {"crypto", "crypto/aead", "crypto/hpke", "crypto/opaque", "vault/attest", "vault/protocol", "vault/trust"},
+	"vault/server":                     {"crypto/aead", "crypto/opaque", "vault/protocol", "vault/server/store", "vault/server/seal"},
+	"vault/server/store":               {},
+	"vault/server/store/bolt":          {"vault/server/store"},
+	"vault/server/store/storetest":     {"vault/server/store"},
+	"vault/server/store/etcd":          {"vault/server/store"},
+	"vault/server/store/etcd/etcdtest": {},
+	"vault/server/seal":                {"crypto/aead", "crypto/opaque"},
+	"vault/server/seal/sealtest":       {"crypto/opaque", "vault/server/seal"},
+	"vault/server/seal/pkcs11":         {"crypto/aead", "crypto/opaque", "vault/server/seal"},
+	"vault/server/seal/tpm":            {"crypto/aead", "crypto/opaque", "internal/durable", "vault/server/seal", "vault/server/store", "vault/server/store/bolt"},
+	"vault/attest":                     {},
+	"vault/trust":                      {"crypto/aead", "vault/protocol"},
+	"vault/vaulttest":                  {"crypto", "crypto/aead", "crypto/hpke", "crypto/opaque", "vault/attest", "vault/protocol", "vault/trust"},
+	"vault/server/admit":               {"crypto/aead", "vault/protocol", "vault/server/seal", "vault/server/store"},
+	"vault/server/gate":                {"crypto/aead", "crypto/hpke", "vault/protocol", "vault/server", "vault/server/admit"},
 	"vault/server/node": {"crypto/aead", "crypto/hpke", "crypto/opaque", "internal/durable", "vault/protocol", "vault/trust", "vault/server",
 		"vault/server/admit", "vault/server/gate", "vault/server/seal", "vault/server/seal/pkcs11", "vault/server/seal/tpm",
 		"vault/server/store", "vault/server/store/bolt", "vault/server/store/etcd"},
@@ -132,6 +133,8 @@ var onlyIn = map[string][]string{
 	"github.com/zalando/go-keyring":    {"internal/keyring"},
 	"go.etcd.io/bbolt":                 {"vault/server/store/bolt"},
 	"go.etcd.io/etcd":                  {"vault/server/store/etcd"},
+	"go.uber.org/zap":                  {"vault/server/store/etcd"},
+	"google.golang.org/grpc":           {"vault/server/store/etcd"},
 	"github.com/google/go-tpm":         {"vault/server/seal/tpm", "vault/attest"},
 	"github.com/miekg/pkcs11":          {"vault/server/seal/pkcs11"},
 	"golang.org/x/mod/sumdb/note":      {"vault/trust"},
@@ -150,7 +153,7 @@ var onlyIn = map[string][]string{
 	"net":                              {"vault/...", "cloud/drive/...", "cloud/transport", "cloud/s3", "cloud/webdav", "cloud/rclone", "cloud/sftp", "internal/wiring", "e2e/places"},
 	"google.golang.org/api":            {"cloud/drive/..."},
 	"golang.org/x/oauth2":              {"cloud/drive/..."},
-	"os/exec":                          {"e2e", "main", "cloud/rclone"},                                                                                                        // the user's own rclone
+	"os/exec":                          {"e2e", "main", "cloud/rclone", "vault/server/store/etcd/etcdtest", "vault/server/seal/tpm/tpmtest"},                                   // the user's own rclone
 	"math/rand":                        {"app/repo", "app/target", "cloud", "cloud/cloudtest", "cloud/drive/drivetest", "cloud/webdav", "internal/durable", "ui", "bench/gen"}, // samples, jitter, temporary names, faults, a client's nonce: nothing that a stranger may not guess
 	"unsafe":                           {"app/source", "app/target", "internal/durable", "cloud/icloud", "cloud/rclone", "internal/metered"},
 	"C":                                {},
@@ -159,7 +162,7 @@ var onlyIn = map[string][]string{
 	"github.com/stretchr/testify":      {},
 	"log":                              {"vault/embedded", "cloud/transport"}, // http.Server takes no other
 	"log/slog":                         {"app/...", "cloud/...", "crypto/...", "vault/...", "internal/...", "ui/...", "cmd/...", "."},
-	"testing":                          {"cloud/cloudtest", "cloud/drive/drivetest", "app/apptest", "vault/server/store/storetest", "vault/server/seal/sealtest"},
+	"testing":                          {"cloud/cloudtest", "cloud/drive/drivetest", "app/apptest", "vault/server/store/storetest", "vault/server/seal/sealtest", "vault/server/store/etcd/etcdtest", "vault/server/seal/tpm/tpmtest", "vault/server/admit/oidctest"},
 }
 
 // mayReadEnvironment: main packages and the one package that wires them. What

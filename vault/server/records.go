@@ -191,29 +191,13 @@ func (s *Server) write(ctx context.Context, id [16]byte, old row, data []byte, e
 		return outcome("replace record", s.cfg.Store.Replace(ctx, id, old.revision, data))
 	}
 	replace := s.cfg.Store.Replace
-	switch kept := s.cfg.Store.(type) {
-	case store.Eraser:
-		replace = kept.Erase
-	case store.Forgetter:
-		replace = s.forget(kept)
+	if e, ok := s.cfg.Store.(store.Eraser); ok {
+		replace = e.Erase
 	}
 	if err := outcome("erase record", replace(ctx, id, old.revision, data)); err != nil {
 		return err
 	}
 	return outcome("destroy record key", s.cfg.Sealer.DestroyKey(ctx, id, old.handle))
-}
-
-// forget is a write to a store that clears up after it as far as it can. That it could not
-// do so everywhere is the operator's business: the row is written.
-func (s *Server) forget(to store.Forgetter) func(context.Context, [16]byte, store.Revision, []byte) error {
-	return func(ctx context.Context, id [16]byte, revision store.Revision, data []byte) error {
-		err := to.Forget(ctx, id, revision, data)
-		if errors.Is(err, store.ErrRemains) {
-			s.cfg.Log.WarnContext(ctx, "former values of a destroyed record may remain in the cluster", "error", err)
-			return nil
-		}
-		return err
-	}
 }
 
 // outcome sorts what a store says into: written, overtaken, nothing done, nobody knows.

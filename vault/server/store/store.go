@@ -33,9 +33,6 @@ var (
 	ErrChanged = errors.New("store: the row has changed")
 	// ErrRow says that a row is empty or longer than [MaxRow].
 	ErrRow = errors.New("store: a row of this size cannot be kept")
-	// ErrRemains says that a row was written, but that former values of it may still lie
-	// where the store reads.
-	ErrRemains = errors.New("store: former values remain")
 	// ErrClosed says that the store was closed: nothing was written.
 	ErrClosed = errors.New("store: closed")
 )
@@ -64,15 +61,6 @@ type Eraser interface {
 	// can be read from the storage. A crash in the middle leaves the new row, and the
 	// store finishes when it is opened the next time.
 	Erase(ctx context.Context, id ID, revision Revision, row []byte) error
-}
-
-// A Forgetter is a Store that can drop former values of a row from where it reads, but not
-// from its logs and snapshots: better than nothing for a sealer whose keys lie in the rows,
-// and no promise.
-type Forgetter interface {
-	// Forget is Replace, and then a clearing up. [ErrRemains] when the row is written and
-	// durable, but not everything was cleared up.
-	Forget(ctx context.Context, id ID, revision Revision, row []byte) error
 }
 
 // A Lister is a Store that can name its rows, so that a starting server finds the

@@ -25,7 +25,7 @@ var (
 	ErrDamaged = errors.New("etcd: the store is damaged")
 	// ErrRemains says that a row was replaced, but that former values of it may still lie
 	// in the data file of some member. [DB.Purge] tries again.
-	ErrRemains = store.ErrRemains
+	ErrRemains = errors.New("etcd: former values remain")
 )
 
 // Defaults of [Options].

@@ -15,7 +15,6 @@ import (
 var _ interface {
 	store.Store
 	store.Lister
-	store.Forgetter
 } = (*DB)(nil)
 
 // errOvertaken ends a write of unknown outcome: no sentinel of package store.
