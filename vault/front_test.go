@@ -29,6 +29,7 @@ import (
 // that can do, on the way there and back, whatever who stands there could do.
 type front struct {
 	t      *testing.T
+	db     *bolt.DB
 	core   *server.Server
 	desk   *admit.Desk
 	root   trust.Key
@@ -77,7 +78,7 @@ func newFront(t *testing.T, o frontOptions) *front {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &front{t: t, begun: map[uint64]bool{}, keys: []*hpke.PrivateKey{hpke.GenerateKey()}}
+	f := &front{t: t, db: db, begun: map[uint64]bool{}, keys: []*hpke.PrivateKey{hpke.GenerateKey()}}
 	if o.tries == 0 {
 		o.tries = 10
 	}
@@ -159,6 +160,27 @@ func (f *front) sign(b trust.Bundle) []byte {
 		}
 	}
 	return signed
+}
+
+// copyRow returns what the store holds of a record, and putRow puts it back.
+func (f *front) copyRow(record [16]byte) []byte {
+	f.t.Helper()
+	row, _, err := f.db.Fetch(f.t.Context(), record)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return row
+}
+
+func (f *front) putRow(record [16]byte, row []byte) {
+	f.t.Helper()
+	_, revision, err := f.db.Fetch(f.t.Context(), record)
+	if err == nil {
+		err = f.db.Replace(f.t.Context(), record, revision, row)
+	}
+	if err != nil {
+		f.t.Fatal(err)
+	}
 }
 
 func (f *front) set(lie func(*exchange)) {
