@@ -27,11 +27,11 @@ type challenge struct {
 const (
 	challengeLife = attest.ArmSeconds * time.Second
 	// A chip knows 64 sessions, loaded and saved ones together, of all its users.
-	maxChallenges = 24
+	maxChallenges = 16
 )
 
-// Challenge begins to arm. [seal.ErrReference].
-func (c *Counting) Challenge(ctx context.Context, id seal.ID, ref []byte) (session [16]byte, bytes []byte, err error) {
+// Challenge begins to arm. data is for attest.ArmDigest. [seal.ErrReference].
+func (c *Counting) Challenge(ctx context.Context, id seal.ID, ref []byte) (session [16]byte, data []byte, err error) {
 	r, err := c.reference(id, ref)
 	if err != nil {
 		return session, nil, err
@@ -53,10 +53,10 @@ func (c *Counting) Challenge(ctx context.Context, id seal.ID, ref []byte) (sessi
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.challenges[session] = ch
-		bytes = attest.EncodeChallenge(nonce, index)
+		data = attest.EncodeChallenge(nonce, index)
 		return nil
 	})
-	return session, bytes, err
+	return session, data, err
 }
 
 func (k *call) beginChallenge(index attest.Index) (*challenge, [attest.NonceSize]byte, error) {
@@ -82,7 +82,7 @@ func (k *call) beginChallenge(index attest.Index) (*challenge, [attest.NonceSize
 func (c *Counting) dropChallenges(k *call) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.challenges) > 0 {
+	for len(c.challenges) > 0 { // sixteen at most
 		var oldest [16]byte
 		for name, ch := range c.challenges {
 			if at, ok := c.challenges[oldest]; !ok || ch.made.Before(at.made) {
@@ -99,6 +99,25 @@ func (c *Counting) dropChallenges(k *call) error {
 		}
 	}
 	return nil
+}
+
+// Close ends all challenges, which would stay in the chip until its next power cut, and
+// forgets all keys. Chip and file are the caller's to close.
+func (c *Counting) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), farewell)
+	defer cancel()
+	err := c.chip.do(ctx, "end challenges", func(k *call) error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for name, ch := range c.challenges {
+			delete(c.challenges, name)
+			if err := k.flush(ch.session.Handle()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return errors.Join(err, c.Epochs.Close())
 }
 
 func (c *Counting) alive(ch *challenge) bool {

@@ -68,14 +68,20 @@ func (c *Chip) Close() error {
 		return nil
 	}
 	c.closed = true
-	// Behind a resource manager the handle would go with the file; here it takes one of three places.
-	k := &call{chip: c, ctx: context.Background()}
+	// Behind a resource manager the handle would go with the file; here it takes one of three
+	// places. A chip that hangs does not hold up the end of the program.
+	ctx, cancel := context.WithTimeout(context.Background(), farewell)
+	defer cancel()
+	k := &call{chip: c, ctx: ctx}
 	err := k.flush(c.parent.handle)
 	if err := errors.Join(err, c.drop()); err != nil {
 		return fmt.Errorf("close TPM: %w", err)
 	}
 	return nil
 }
+
+// farewell is how long a chip may take to unload what is ours.
+const farewell = 5 * time.Second
 
 // drop forgets the device. The caller holds busy.
 func (c *Chip) drop() error {

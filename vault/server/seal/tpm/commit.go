@@ -15,13 +15,13 @@ import (
 
 // patience is how long an epoch may take once it was begun: whoever began it may go away,
 // but others wait for it too.
-const patience = time.Minute
+const patience = 30 * time.Second
 
 // A change is what one writer wants of the next epoch.
 type change struct {
 	apply func(*batch) error // an error refuses this change alone
 	erase bool               // overwrite what the file does not use any more
-	err   error              // good when done is closed
+	err   error              // of whoever makes the epoch; good when done is closed
 	done  chan struct{}
 }
 
@@ -41,10 +41,10 @@ func (e *Epochs) submit(ctx context.Context, c *change) error {
 		return c.err
 	case <-ctx.Done():
 		if e.withdraw(c) {
-			return ctx.Err()
+			return fmt.Errorf("nothing was written: %w", ctx.Err())
 		}
-		<-c.done // it is on its way: its outcome comes
-		return c.err
+		// It is on its way: who does not wait does not know.
+		return fmt.Errorf("unknown outcome: %w", ctx.Err())
 	case e.turn <- struct{}{}:
 		defer func() { <-e.turn }()
 		e.serve(ctx)

@@ -336,7 +336,7 @@ func (c *Counting) Left(ctx context.Context, id seal.ID, ref []byte) (left int, 
 func (c *Counting) DestroyOPRF(ctx context.Context, id seal.ID, ref []byte) error {
 	r, err := c.reference(id, ref)
 	if errors.Is(err, seal.ErrReference) {
-		return nil //nolint:nilerr // what is no reference of ours has no key here
+		return nil // what is no reference of ours has no key here
 	}
 	if err != nil {
 		return err
