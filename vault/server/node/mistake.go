@@ -45,7 +45,7 @@ func decodeMistake(err error) error {
 	if errors.As(err, &parse) {
 		return &mistake{key: parse.LastKey, line: parse.Position.Line, says: quoteControls(parse.Message)}
 	}
-	return &mistake{says: quoteControls(err.Error())}
+	return &mistake{says: quoteControls(strings.TrimPrefix(err.Error(), "toml: "))}
 }
 
 // quoteControls keeps escape codes of a file off the screen.
