@@ -20,7 +20,10 @@ import (
 	"coffer/vault/protocol"
 	"coffer/vault/server"
 	"coffer/vault/server/admit"
+	"coffer/vault/server/gate"
 	"coffer/vault/server/seal"
+	"coffer/vault/server/seal/tpm"
+	"coffer/vault/server/store"
 	"coffer/vault/server/store/bolt"
 	"coffer/vault/trust"
 )
@@ -67,9 +70,11 @@ func (x *exchange) deliver() []byte { return x.f.handle(x.envelope) }
 type frontOptions struct {
 	tries    int
 	register string
-	sealer   seal.Sealer // nil: software
 	change   func(*trust.Bundle)
 	second   bool
+	gate     bool          // the vault's own gate, which nobody stands before
+	counting *tpm.Counting // the store and the sealer, and what its chip signs with
+	attests  []byte
 }
 
 func newFront(t *testing.T, o frontOptions) *front {
@@ -87,11 +92,15 @@ func newFront(t *testing.T, o frontOptions) *front {
 	}
 	id := [16]byte(aead.Random(16))
 	var sealer seal.Sealer = seal.NewSoft([32]byte{2})
+	var rows store.Store = db
+	if o.counting != nil {
+		sealer, rows = o.counting, o.counting
+	}
 	cfg := server.Config{
-		VaultID: id, Store: db, Sealer: sealer, Key: opaque.GenerateServerKey(), Tries: o.tries,
+		VaultID: id, Store: rows, Sealer: sealer, Key: opaque.GenerateServerKey(), Tries: o.tries,
 		Receipts: ed25519.NewKeyFromSeed(aead.Random(32)), Waits: []time.Duration{},
 	}
-	if o.register == trust.RegisterInvite {
+	if o.register != trust.RegisterOIDC {
 		f.desk, err = admit.New(admit.Config{VaultID: id, Key: [32]byte{5}, Mode: o.register, Store: db, Sealer: sealer})
 		if err != nil {
 			t.Fatal(err)
@@ -106,6 +115,17 @@ func newFront(t *testing.T, o frontOptions) *front {
 		t.Fatal(err)
 	}
 	f.tls = httptest.NewUnstartedServer(f)
+	if o.gate {
+		g, err := gate.New(gate.Config{
+			VaultID: id, Server: f.core, Desk: f.desk,
+			Keys:   func() []*hpke.PrivateKey { f.mu.Lock(); defer f.mu.Unlock(); return f.keys },
+			Bundle: func() []byte { f.mu.Lock(); defer f.mu.Unlock(); return f.signed },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.tls.Config.Handler = g.Handler()
+	}
 	f.tls.TLS = trust.ServerTLS(cert)
 	f.tls.Config.ErrorLog = nil
 	f.tls.StartTLS()
@@ -128,7 +148,10 @@ func newFront(t *testing.T, o frontOptions) *front {
 		HPKEKey: f.keys[0].Public().Bytes(), TLSPins: [][32]byte{pin}, Tries: o.tries,
 		Floor:  protocol.Cost{MemoryKiB: protocol.MinMemoryKiB, Time: protocol.MinTime, Threads: protocol.MinThreads},
 		Sealer: trust.SealerSoftware, Store: trust.StoreFile, Register: o.register,
-		Sequence: 7, Issued: now.Add(-time.Hour), Expires: now.Add(24 * time.Hour),
+		AttestationKey: o.attests, Sequence: 7, Issued: now.Add(-time.Hour), Expires: now.Add(24 * time.Hour),
+	}
+	if o.counting != nil {
+		f.bundle.Sealer = trust.SealerTPM
 	}
 	if o.change != nil {
 		o.change(&f.bundle)

@@ -63,9 +63,8 @@ func isOtherKey(err error) bool {
 	return errors.As(err, &forged) && errors.Is(forged.refusal, ErrOtherKey)
 }
 
-// believe decides what an outside answer is worth. To a question, or to what may be
-// repeated, "busy" may be taken at its word: nothing is charged by them. Everything else is
-// no proof of anything.
+// believe decides what an outside answer is worth. To what charges nothing, "busy" may be
+// taken at its word. Everything else is no proof of anything.
 func believe(kind protocol.Kind, err error) error {
 	var forged *outsideError
 	if !errors.As(err, &forged) || charges(kind) {
@@ -91,11 +90,12 @@ func notRenewed(kind protocol.Kind, err, renewErr error) error {
 	return fmt.Errorf("%w: %w", ErrUnknownOutcome, renewErr)
 }
 
-// ask sends a request once; a question, and the end of a try, also again while the vault
-// has too much to do.
+// ask sends a request; a try once, and anything else again while the vault has too much to
+// do. Whether it really had done nothing is no matter: what is done already is refused as
+// stale, committed or over, and who asks looks again.
 func (n *network) ask(ctx context.Context, at *contact, kind protocol.Kind, sign func([32]byte) []byte) ([]byte, error) {
 	once := func() ([]byte, error) { return n.once(ctx, at, kind, sign) }
-	if !isQuestion(kind) && kind != protocol.KindFinish {
+	if charges(kind) {
 		return once()
 	}
 	lost := 0

@@ -1,0 +1,169 @@
+package vault_test
+
+import (
+	"errors"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"coffer/crypto"
+	"coffer/vault"
+	"coffer/vault/protocol"
+	"coffer/vault/server/seal/tpm"
+	"coffer/vault/server/seal/tpm/tpmtest"
+	"coffer/vault/server/store/bolt"
+	"coffer/vault/trust"
+)
+
+// newTPMFront is a vault whose tries a TPM counts.
+func newTPMFront(t *testing.T, tries int) *front {
+	t.Helper()
+	m := tpmtest.Start(t)
+	chip, err := tpm.OpenChip(t.Context(), tpm.ChipConfig{Device: m.Device()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := bolt.Open(filepath.Join(t.TempDir(), "counted.db"), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counting, err := tpm.OpenCounting(t.Context(), chip, db, tpm.Options{Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(counting.Close(), chip.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	attests, err := chip.AttestationKey(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newFront(t, frontOptions{tries: tries, counting: counting, attests: attests})
+}
+
+func TestHardwareThatCountsIsArmedAndChecked(t *testing.T) {
+	f := newTPMFront(t, 5)
+	var warned error
+	o := vault.RemoteOptions{Warn: func(err error) { warned = errors.Join(warned, err) }}
+	c, root := f.mustDial(o), crypto.NewRootKey()
+	slot := enroll(t, c, root, nil)
+	if keys := root.Derive(); slot.Guard != keys.Guard().Public() {
+		t.Fatal("the slot names another guard")
+	}
+	left := func(want int) {
+		t.Helper()
+		report, err := c.CheckHardware(t.Context(), slot)
+		if err != nil || report.Left != want {
+			t.Fatalf("the chip allows %d evaluations, want %d: %v", report.Left, want, err)
+		}
+	}
+	left(5)
+	for i := range 3 {
+		if _, _, err := c.Open(t.Context(), slot, secret(wrongPassword)); !errors.Is(err, vault.ErrWrongPassword) {
+			t.Fatal(err)
+		}
+		left(4 - i)
+	}
+	if got, n, err := c.Open(t.Context(), slot, secret(rightPassword)); err != nil || !got.Equal(root) || n != 5 {
+		t.Fatalf("open: %v, %d left", err, n)
+	}
+	left(5)
+	if _, _, err := c.Open(t.Context(), slot, secret(wrongPassword)); !errors.Is(err, vault.ErrWrongPassword) {
+		t.Fatal(err)
+	}
+	if err := c.Reset(t.Context(), slot, root); err != nil {
+		t.Fatal(err)
+	}
+	left(5)
+	slot = enroll(t, c, root, &slot)
+	left(5)
+	if warned != nil {
+		t.Fatalf("warned: %v", warned)
+	}
+	// The vault does not arm: the password is right all the same.
+	f.set(func(x *exchange) {
+		if x.kind == protocol.KindArm {
+			x.cut()
+			return
+		}
+		x.reply(x.deliver())
+	})
+	if got, _, err := c.Open(t.Context(), slot, secret(rightPassword)); err != nil || !got.Equal(root) || warned == nil {
+		t.Fatalf("open without arming: %v, warned: %v", err, warned)
+	}
+	f.set(nil)
+	left(4)
+}
+
+// TestNoPasswordForHardwareThatProvesNothing: no KE1 leaves without evidence.
+func TestNoPasswordForHardwareThatProvesNothing(t *testing.T) {
+	f := newTPMFront(t, 5)
+	c, root := f.mustDial(vault.RemoteOptions{}), crypto.NewRootKey()
+	slot := enroll(t, c, root, nil)
+	_, before, _ := f.counted()
+	refuse := func(name string, c *vault.Client, slot vault.Slot) {
+		t.Helper()
+		if _, _, err := c.Open(t.Context(), slot, secret(rightPassword)); !errors.Is(err, vault.ErrEvidence) {
+			t.Errorf("%s: open: %v", name, err)
+		}
+	}
+	// Evidence from before, for another nonce.
+	var old []byte
+	f.set(func(x *exchange) {
+		inside, o, err := f.open(x.envelope)
+		if err != nil || x.kind != protocol.KindEvidence {
+			x.reply(x.deliver())
+			return
+		}
+		if old == nil {
+			old, _ = f.core.Answer(t.Context(), o.binding, inside)
+		}
+		x.reply(sealReply(o.key, protocol.PadReply(old, nil)))
+	})
+	if _, err := c.CheckHardware(t.Context(), slot); err != nil {
+		t.Fatal(err)
+	}
+	refuse("old evidence", c, slot)
+	reply := protocol.EvidenceReply{Prefix: protocol.KindEvidence.Reply()}
+	old = protocol.EncodeVariable(&reply, nil, 0)
+	refuse("no evidence", c, slot)
+	old = old[:len(old)-1]
+	refuse("half an answer", c, slot)
+	f.set(nil)
+	stranger := crypto.NewRootKey().Derive()
+	foreign, none, more := slot, slot, slot
+	foreign.Guard, none.Guard, more.Tries = stranger.Guard().Public(), [33]byte{}, 100
+	refuse("a slot with another guard", c, foreign)
+	refuse("a slot without a guard", c, none)
+	refuse("a slot with another limit", c, more)
+	if _, after, _ := f.counted(); after != before {
+		t.Fatalf("%d tries were charged", after-before)
+	}
+	// Another TPM, says the bundle.
+	other := newTPMFront(t, 5)
+	f.publish(func(b *trust.Bundle) { b.Sequence++; b.AttestationKey = other.bundle.AttestationKey })
+	refuse("another chip", f.mustDial(vault.RemoteOptions{}), slot)
+	if _, err := f.mustDial(vault.RemoteOptions{}).Enroll(t.Context(), crypto.NewRootKey(), secret(rightPassword), floor, nil, saveNothing); !errors.Is(err, vault.ErrEvidence) {
+		t.Errorf("enroll at another chip: %v", err)
+	}
+}
+
+// TestASpentChipAnswersNothing: a chip that was never armed again is told before a try.
+func TestASpentChipAnswersNothing(t *testing.T) {
+	f := newTPMFront(t, 3)
+	c, root := f.mustDial(vault.RemoteOptions{}), crypto.NewRootKey()
+	slot := enroll(t, c, root, nil)
+	for range 2 {
+		if _, _, err := c.Open(t.Context(), slot, secret(wrongPassword)); !errors.Is(err, vault.ErrWrongPassword) {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := c.Open(t.Context(), slot, secret(wrongPassword)); !errors.Is(err, vault.ErrDestroyed) {
+		t.Fatalf("the last wrong try: %v", err)
+	}
+	if _, _, err := c.Open(t.Context(), slot, secret(rightPassword)); err == nil {
+		t.Fatal("opened what was destroyed")
+	}
+}
