@@ -149,6 +149,7 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request) {
 	done := outcome{kind: "other", err: protocol.ErrInternal}
 	defer func() {
 		if v := recover(); v != nil {
+			done.err = fmt.Errorf("panic: %w", protocol.ErrInternal)
 			g.panicked(out, r, v)
 		}
 		g.account(r.Context(), done, address, out.n, time.Since(start))

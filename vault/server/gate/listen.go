@@ -24,10 +24,11 @@ const maxStreams = 16
 
 // Serve answers the connections of ln, inside of TLS, until ctx is done: then it accepts no
 // more, finishes what runs within Limits.Stop, closes ln and returns nil. It returns an
-// error when ln fails, or when something still ran after that time.
+// error when ln fails, or when something still ran after that time. [ErrConfig] for a
+// configuration that takes less than TLS 1.3.
 func (g *Gate) Serve(ctx context.Context, ln net.Listener, conf *tls.Config) error {
-	if conf == nil {
-		return fmt.Errorf("serve: no TLS: %w", ErrConfig)
+	if conf == nil || conf.MinVersion < tls.VersionTLS13 {
+		return fmt.Errorf("serve: no TLS, or an old one: %w", ErrConfig)
 	}
 	srv := g.server(ctx)
 	srv.TLSConfig = conf.Clone()

@@ -19,7 +19,7 @@ import (
 // requestLife bounds what one request may take: a store that hangs must not keep it.
 const requestLife = 10 * time.Second
 
-// kindNames are the kinds of requests in log and metrics.
+// kindName is what a kind of request is called in log and metrics.
 func kindName(kind protocol.Kind) string {
 	names := map[protocol.Kind]string{
 		protocol.KindBegin: "begin", protocol.KindCommit: "commit", protocol.KindAttempt: "attempt",
@@ -84,12 +84,15 @@ func (g *Gate) open(w http.ResponseWriter, r *http.Request, done *outcome) (enve
 		g.metrics.limited("requests")
 		return envelope{}, &protocol.Refusal{Err: protocol.ErrBusy, Left: -1, Wait: time.Second}
 	}
+	opened := false
+	defer func() {
+		if !opened { // also when something panics
+			g.leave()
+		}
+	}()
 	e, err := g.openBody(body)
-	if err != nil {
-		g.leave()
-		return envelope{}, err
-	}
-	return e, nil
+	opened = err == nil
+	return e, err
 }
 
 func (g *Gate) leave() { <-g.working }
