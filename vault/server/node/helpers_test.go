@@ -3,6 +3,10 @@ package node
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
 	"net"
 	"os"
 	"path/filepath"
@@ -193,4 +197,12 @@ func mustOpen(t *testing.T, c *vault.Client, slot vault.Slot, root crypto.RootKe
 	if err != nil || !got.Equal(root) {
 		t.Fatalf("open with the right password: %v", err)
 	}
+}
+
+// marshalKey writes a key as PEM files have it (PKCS #8).
+func marshalKey(k *ecdsa.PrivateKey) ([]byte, error) { return x509.MarshalPKCS8PrivateKey(k) }
+
+// spellings gives the ways in which bytes may stand in a file.
+func spellings(b []byte) []string {
+	return []string{string(b), hex.EncodeToString(b), base64.StdEncoding.EncodeToString(b), base64.RawURLEncoding.EncodeToString(b)}
 }

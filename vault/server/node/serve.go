@@ -165,7 +165,7 @@ func (n *Node) tendOnce(t *tending) {
 	if err != nil {
 		warning = err.Error()
 	}
-	if warning != "" && now.Sub(t.warned) > 24*time.Hour {
+	if warning != "" && now.Sub(t.warned) >= 24*time.Hour {
 		t.warned = now
 		n.log.Warn("bundle", "warning", warning, "expires", o.id.bundle.Expires)
 	}
