@@ -330,8 +330,24 @@ func TestOtherTPM(t *testing.T) {
 	// A counter of the same place on the other chip is none of ours.
 	w.path = filepath.Join(t.TempDir(), "other.db")
 	w.mustOpen(Options{Create: true})
+	for n := range 10 { // whether it is behind or ahead
+		w.put(file)
+		wantErr(t, w.open(Options{}), ErrOtherTPM)
+		w.path = filepath.Join(t.TempDir(), fmt.Sprint("other", n))
+		w.mustOpen(Options{Create: true, Index: DefaultIndex + 0x10000})
+		must(t, w.chip.do(t.Context(), "count", func(k *call) error {
+			n, err := newCounter(DefaultIndex)
+			if err != nil {
+				return err
+			}
+			at, err := k.value(n)
+			if err != nil {
+				return err
+			}
+			return k.count(n, at+1)
+		}))
+	}
 	w.put(file)
-	wantErr(t, w.open(Options{}), ErrOtherTPM)
 	w.chip = first
 	w.mustOpen(Options{})
 	w.wantBody(id(1), "one")

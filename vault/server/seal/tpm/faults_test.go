@@ -251,3 +251,29 @@ func TestCountingThroughFaults(t *testing.T) {
 		t.Errorf("%d answers, %d charged", answers, 100-left)
 	}
 }
+
+// Somebody else raises the counter too: in the same moment, so that it comes out at the
+// right value, or beyond it. Whoever cannot be sure to be alone answers nothing.
+func TestSomebodyElseCounts(t *testing.T) {
+	w, line := newWired(t, Options{})
+	w.register(id(1), "body")
+	file := w.save()
+	fired := line.nth(0, tpm2.TPMCCNVIncrement, twice) // one of two steps: the sum is right
+	wantErr(t, w.open(Options{}), ErrTampered)
+	if !fired() {
+		t.Fatal("nobody counted")
+	}
+	line.set(nil)
+	w.mustOpen(Options{})
+	w.wantBody(id(1), "body")
+	fired = line.nth(0, tpm2.TPMCCNVIncrement, twice)
+	wantErr(t, w.replace(id(1), "charged"), ErrTampered)
+	if !fired() {
+		t.Fatal("nobody counted")
+	}
+	line.set(nil)
+	_, _, err := w.Fetch(t.Context(), id(1))
+	wantErr(t, err, store.ErrClosed)
+	w.put(file)
+	wantErr(t, w.open(Options{}), ErrRolledBack)
+}

@@ -22,6 +22,7 @@ const (
 	failed         // the line breaks before the chip has the command
 	failedOn       // the chip does it, and the line breaks before the answer
 	hung           // the chip does it, and no answer comes
+	twice          // the chip does it once more before: somebody else is at it too
 )
 
 // A wire is a line to a chip that breaks when it is told to.
@@ -112,6 +113,14 @@ func (w *wire) serve(conn net.Conn) {
 		w.mu.Unlock()
 		if what == failed {
 			return
+		}
+		if what == twice { // commands with a password can be repeated
+			if _, err := chip.Write(command); err != nil {
+				return
+			}
+			if _, err := readPacket(chip); err != nil {
+				return
+			}
 		}
 		if _, err := chip.Write(command); err != nil {
 			return
