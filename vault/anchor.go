@@ -33,7 +33,7 @@ func (c *Client) Anchor(ctx context.Context, slot Slot, keys *crypto.Keys) (anch
 }
 
 func (c *Client) anchor(ctx context.Context, slot Slot, keys *crypto.Keys) ([]byte, uint64, error) {
-	kind := protocol.KindAnchor
+	kind, before := protocol.KindAnchor, c.memory.before(slot.Record)
 	reply, err := c.post(ctx, kind, protocol.Encode(&protocol.Act{Header: header(kind, slot)}), keys.Owner(), slot.capability())
 	if err != nil {
 		return nil, 0, err
@@ -42,7 +42,7 @@ func (c *Client) anchor(ctx context.Context, slot Slot, keys *crypto.Keys) ([]by
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
 	}
-	if err := c.memory.lookAnchor(slot.Record, c.Bundle().Incarnation, head.Version); err != nil {
+	if err := c.memory.lookAnchor(before, slot.Record, c.Bundle().Incarnation, head.Version); err != nil {
 		return nil, 0, err
 	}
 	if head.Version == 0 && len(sealed) == 0 {
@@ -95,5 +95,5 @@ func (c *Client) mergeAnchor(ctx context.Context, slot Slot, keys *crypto.Keys, 
 	if _, err := parseReply[protocol.Done](kind, reply); err != nil {
 		return err
 	}
-	return c.memory.lookAnchor(slot.Record, c.Bundle().Incarnation, version+1)
+	return c.memory.raise(Seen{Record: slot.Record, Incarnation: c.Bundle().Incarnation, Anchor: version + 1})
 }

@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"crypto/sha256"
+	"net/http"
 
 	"coffer/crypto/opaque"
 	"coffer/vault/protocol"
@@ -22,4 +23,9 @@ func (c *Client) UseCheapKSF() {
 // Repeat asks again while the vault says that it is busy.
 func Repeat(ctx context.Context, ask func() ([]byte, error)) ([]byte, error) {
 	return repeat(ctx, busyWait, ask)
+}
+
+// OpenReply reads an answer to an envelope whose reply is under key.
+func OpenReply(key [32]byte, status int, body []byte) ([]byte, error) {
+	return openReply(key, &http.Response{StatusCode: status}, body)
 }

@@ -72,6 +72,8 @@ type frontOptions struct {
 	register string
 	change   func(*trust.Bundle)
 	second   bool
+	issuer   string
+	clientID string
 	gate     bool          // the vault's own gate, which nobody stands before
 	counting *tpm.Counting // the store and the sealer, and what its chip signs with
 	attests  []byte
@@ -100,13 +102,13 @@ func newFront(t *testing.T, o frontOptions) *front {
 		VaultID: id, Store: rows, Sealer: sealer, Key: opaque.GenerateServerKey(), Tries: o.tries,
 		Receipts: ed25519.NewKeyFromSeed(aead.Random(32)), Waits: []time.Duration{},
 	}
-	if o.register != trust.RegisterOIDC {
-		f.desk, err = admit.New(admit.Config{VaultID: id, Key: [32]byte{5}, Mode: o.register, Store: db, Sealer: sealer})
-		if err != nil {
-			t.Fatal(err)
-		}
-		cfg.Admit = f.desk.Check
+	f.desk, err = admit.New(admit.Config{
+		VaultID: id, Key: [32]byte{5}, Mode: o.register, Issuer: o.issuer, ClientID: o.clientID, Store: rows, Sealer: sealer,
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
+	cfg.Admit = f.desk.Check
 	if f.core, err = server.New(cfg); err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +149,7 @@ func newFront(t *testing.T, o frontOptions) *front {
 		ServerKey: [33]byte(cfg.Key.Public()), ReceiptKey: [32]byte(cfg.Receipts.Public().(ed25519.PublicKey)),
 		HPKEKey: f.keys[0].Public().Bytes(), TLSPins: [][32]byte{pin}, Tries: o.tries,
 		Floor:  protocol.Cost{MemoryKiB: protocol.MinMemoryKiB, Time: protocol.MinTime, Threads: protocol.MinThreads},
-		Sealer: trust.SealerSoftware, Store: trust.StoreFile, Register: o.register,
+		Sealer: trust.SealerSoftware, Store: trust.StoreFile, Register: o.register, Issuer: o.issuer, ClientID: o.clientID,
 		AttestationKey: o.attests, Sequence: 7, Issued: now.Add(-time.Hour), Expires: now.Add(24 * time.Hour),
 	}
 	if o.counting != nil {

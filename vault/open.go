@@ -101,7 +101,7 @@ func (c *Client) attempt(ctx context.Context, slot Slot, ke1 [protocol.KE1Size]b
 		answer, err = c.attemptNumber(ctx, slot, number, ke1, owner)
 		if err == nil {
 			// Not kept, it is still a try whose answer is here: giving up would waste it.
-			c.warned(c.memory.charged(slot.Record, number))
+			c.warned(c.memory.raise(Seen{Record: slot.Record, Incarnation: c.Bundle().Incarnation, Serial: number}))
 			return answer, nil
 		}
 		// On a network, what was faster may be this very try: there is no next one.
@@ -243,11 +243,12 @@ func (c *Client) Status(ctx context.Context, slot Slot) (Status, error) {
 // seenStatus is status, compared with what was seen before: it comes before every use of a
 // password. Acts of the owner do without: he must be able to destroy what was put back.
 func (c *Client) seenStatus(ctx context.Context, slot Slot) (Status, error) {
+	before := c.memory.before(slot.Record)
 	status, err := c.status(ctx, slot)
 	if err != nil {
 		return Status{}, err
 	}
-	if err := c.memory.look(c.seenIn(slot, status)); err != nil {
+	if err := c.memory.look(before, c.seenIn(slot, status)); err != nil {
 		return Status{}, err
 	}
 	return status, nil

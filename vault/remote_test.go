@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -426,5 +427,37 @@ func TestAnOldTicketIsRenewed(t *testing.T) {
 	pending.Ticket = [32]byte{0, 0, 0, 0, 1}
 	if _, err := c.Resume(t.Context(), pending, root, secret(rightPassword)); err != nil {
 		t.Fatalf("resume: %v", err)
+	}
+}
+
+// TestManyGuessersGetNoMoreThanTheirTries: 32 at once, through one client that others use,
+// too.
+func TestManyGuessersGetNoMoreThanTheirTries(t *testing.T) {
+	f := newFront(t, frontOptions{})
+	var seen atomic.Int64
+	c := f.mustDial(vault.RemoteOptions{KeepSeen: func(s vault.Seen) error {
+		if old := seen.Swap(int64(s.Serial)); old > int64(s.Serial) {
+			t.Errorf("seen %d after %d", s.Serial, old)
+		}
+		return nil
+	}})
+	slot := enroll(t, c, crypto.NewRootKey(), nil)
+	var group sync.WaitGroup
+	for range 32 {
+		group.Go(func() {
+			_, _, err := c.Open(t.Context(), slot, secret(wrongPassword))
+			if err == nil || errors.Is(err, vault.ErrVaultRolledBack) || errors.Is(err, vault.ErrOffline) {
+				t.Errorf("open: %v", err)
+			}
+		})
+		group.Go(func() {
+			if _, err := c.Status(t.Context(), slot); err != nil {
+				t.Errorf("status: %v", err)
+			}
+		})
+	}
+	group.Wait()
+	if _, _, answers := f.counted(); answers > 10 || answers == 0 {
+		t.Fatalf("%d answers to 10 tries", answers)
 	}
 }

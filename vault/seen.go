@@ -40,15 +40,23 @@ func newMemory(opts RemoteOptions) *memory {
 	return m
 }
 
-// look compares what a vault says with what was seen. [ErrVaultRolledBack] when it says
-// less; an error of keep.
-func (m *memory) look(now Seen) error {
+// before returns what was seen until now, to compare the answer to a question with that is
+// asked next: answers to several questions at once may overtake each other.
+func (m *memory) before(record [16]byte) Seen {
 	if m == nil {
-		return nil
+		return Seen{}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	was := m.of(now.Record)
+	return m.of(record)
+}
+
+// look compares what a vault says with what was seen before it was asked, and keeps it.
+// [ErrVaultRolledBack] when it says less; an error of keep.
+func (m *memory) look(was, now Seen) error {
+	if m == nil {
+		return nil
+	}
 	if now.Incarnation > was.Incarnation {
 		// The vault went on from a copy, and its root has signed that: numbers may have
 		// fallen, and users are told by the bundle ([trust.ChangeRestored]).
@@ -59,40 +67,45 @@ func (m *memory) look(now Seen) error {
 		return fmt.Errorf("%w: tries %d after %d, acts %d after %d, generation %d after %d, anchor %d after %d", ErrVaultRolledBack,
 			now.Serial, was.Serial, now.Sequence, was.Sequence, now.Generation, was.Generation, now.Anchor, was.Anchor)
 	}
-	return m.put(now)
+	return m.raise(now)
 }
 
 // lookAnchor is look for an answer that names the version of the anchor alone.
-func (m *memory) lookAnchor(record [16]byte, incarnation, version uint64) error {
+func (m *memory) lookAnchor(was Seen, record [16]byte, incarnation, version uint64) error {
+	now := was
+	if incarnation > was.Incarnation {
+		now = Seen{Incarnation: incarnation}
+	}
+	now.Record, now.Anchor = record, version
+	return m.look(was, now)
+}
+
+// raise remembers what is higher than what was seen, and has it kept when it is news.
+func (m *memory) raise(now Seen) error {
 	if m == nil {
 		return nil
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := m.of(record)
+	top := m.of(now.Record)
 	switch {
-	case incarnation > now.Incarnation:
-		now = Seen{Record: record, Incarnation: incarnation}
-	case version < now.Anchor:
-		return fmt.Errorf("%w: anchor %d after %d", ErrVaultRolledBack, version, now.Anchor)
+	case now.Incarnation > top.Incarnation:
+		top = now
+	case now.Incarnation == top.Incarnation:
+		top.Serial, top.Sequence = max(top.Serial, now.Serial), max(top.Sequence, now.Sequence)
+		top.Generation, top.Anchor = max(top.Generation, now.Generation), max(top.Anchor, now.Anchor)
 	}
-	now.Anchor = version
-	return m.put(now)
-}
-
-// charged remembers that the vault has answered the try with this number.
-func (m *memory) charged(record [16]byte, serial uint64) error {
-	if m == nil {
+	if top == m.seen[now.Record] {
 		return nil
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	now := m.of(record)
-	now.Serial = max(now.Serial, serial)
-	return m.put(now)
+	if err := m.keep(top); err != nil {
+		return fmt.Errorf("keep what was seen of the vault: %w", err)
+	}
+	m.seen[now.Record] = top
+	return nil
 }
 
-// of returns what was seen of a record.
+// of returns what was seen of a record; m.mu is held.
 func (m *memory) of(record [16]byte) Seen {
 	s, ok := m.seen[record]
 	if !ok && m.first != nil {
@@ -101,18 +114,6 @@ func (m *memory) of(record [16]byte) Seen {
 	s.Record = record
 	m.seen[record] = s
 	return s
-}
-
-// put remembers now, and has it kept when it is news.
-func (m *memory) put(now Seen) error {
-	if now == m.seen[now.Record] {
-		return nil
-	}
-	if err := m.keep(now); err != nil {
-		return fmt.Errorf("keep what was seen of the vault: %w", err)
-	}
-	m.seen[now.Record] = now
-	return nil
 }
 
 // seenIn is what a status says of the numbers that never fall.
