@@ -76,6 +76,8 @@ type Limits struct {
 	ConnectionsPerAddress int `toml:"connections_per_address"` // of one address, or one /64
 	Burst                 int `toml:"burst"`                   // requests of one address at once
 	PerMinute             int `toml:"per_minute"`              // and then, a minute
+	RecordBurst           int `toml:"record_burst"`            // requests about one record at once
+	RecordPerMinute       int `toml:"record_per_minute"`       // and then, a minute
 }
 
 // Etcd says where the cluster is.
@@ -319,7 +321,7 @@ func (c Config) checkOther() error {
 	if _, err := c.level(); err != nil {
 		return err
 	}
-	for _, n := range []int{c.Limits.Connections, c.Limits.ConnectionsPerAddress, c.Limits.Burst, c.Limits.PerMinute} {
+	for _, n := range []int{c.Limits.Connections, c.Limits.ConnectionsPerAddress, c.Limits.Burst, c.Limits.PerMinute, c.Limits.RecordBurst, c.Limits.RecordPerMinute} {
 		if n < 0 || n > 1<<20 {
 			return wrong("limits", "a limit is not between 0 (as documented) and %d", 1<<20)
 		}

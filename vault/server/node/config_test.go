@@ -24,7 +24,7 @@ func fullConfig() Config {
 	c.Register, c.OIDC = "oidc", OIDC{"https://id.example.org", "coffer"}
 	c.Second = encodeKey([32]byte{1, 2, 3})
 	c.TLS = TLS{"cert.pem", "/etc/key.pem", true}
-	c.Metrics.Listen, c.Log, c.Limits = "127.0.0.1:9100", Log{"debug", true}, Limits{1, 2, 3, 4}
+	c.Metrics.Listen, c.Log, c.Limits = "127.0.0.1:9100", Log{"debug", true}, Limits{1, 2, 3, 4, 5, 6}
 	c.Etcd = Etcd{
 		Endpoints: []string{"https://a:2379"}, Prefix: "p/", CA: "ca", Certificate: "c", Key: "k", Username: "u", PasswordFile: "f",
 		Member: Member{"a", "https://10.0.0.1:2380", "https://a:2380", "https://10.0.0.1:2379", "https://a:2379", "a=https://a:2380", true, "ca", "c", "k"},

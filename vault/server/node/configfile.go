@@ -44,8 +44,8 @@ func (c Config) encodeTables(b *strings.Builder) {
 	fmt.Fprintf(b, "\n# Prometheus, in clear: ADDRESS:PORT, or nothing.\n[metrics]\nlisten = %s\n", quote(c.Metrics.Listen))
 	fmt.Fprintf(b, "\n# level: debug, info, warn, error. addresses: whether those of clients are written down.\n"+
 		"[log]\nlevel = %s\naddresses = %t\n", quote(c.Log.Level), c.Log.Addresses)
-	fmt.Fprintf(b, "\n# 0: as documented in docs/vault-protocol.md.\n[limits]\nconnections = %d\nconnections_per_address = %d\nburst = %d\nper_minute = %d\n",
-		c.Limits.Connections, c.Limits.ConnectionsPerAddress, c.Limits.Burst, c.Limits.PerMinute)
+	fmt.Fprintf(b, "\n# 0: as documented in docs/vault-protocol.md.\n[limits]\nconnections = %d\nconnections_per_address = %d\nburst = %d\nper_minute = %d\nrecord_burst = %d\nrecord_per_minute = %d\n",
+		c.Limits.Connections, c.Limits.ConnectionsPerAddress, c.Limits.Burst, c.Limits.PerMinute, c.Limits.RecordBurst, c.Limits.RecordPerMinute)
 	if c.Store != StoreBolt {
 		c.encodeEtcd(b)
 	}

@@ -30,6 +30,7 @@ func (n *Node) newGate(desk *admit.Desk, opts Options) (*gate.Gate, error) {
 		PlainAnywhere: len(n.config.Listen) > 0,
 		Limits: gate.Limits{
 			AddressBurst: l.Burst, AddressRate: float64(l.PerMinute) / 60,
+			RecordBurst: l.RecordBurst, RecordRate: float64(l.RecordPerMinute) / 60,
 			Connections: l.Connections, AddressConnections: l.ConnectionsPerAddress,
 		},
 	})
