@@ -143,6 +143,8 @@ var onlyIn = map[string][]string{
 	"github.com/rogpeppe/go-internal":  {"cmd/coffer", "cmd/coffer-vault"},
 	"github.com/prometheus/":           {"vault/server/gate"},
 	"github.com/coreos/go-oidc":        {"vault/server/admit"},
+	"github.com/go-jose":               {"vault/server/admit/..."},
+	"github.com/zitadel":               {"vault/server/admit/oidctest"}, // a real provider, for tests
 	"github.com/BurntSushi/toml":       {"vault/server/node"},
 	"github.com/ncruces/zenity":        {"ui"},
 	"github.com/go-pdf/fpdf":           {"app"},

@@ -67,13 +67,15 @@ var (
 	ErrInternal = errors.New("vault: internal error")
 )
 
-// errorTable is the whole error vocabulary of the protocol. Its text never crosses.
-// The last row stands for everything else.
-var errorTable = []struct {
+type errorRow struct {
 	err    error
 	code   string
 	status int
-}{
+}
+
+// errorTable is the whole error vocabulary of the protocol. Its text never crosses.
+// The last row stands for everything else.
+var errorTable = []errorRow{
 	{ErrWrongPassword, "wrong-password", http.StatusForbidden},
 	{ErrWait, "wait", http.StatusTooManyRequests},
 	{ErrLastTry, "last-try", http.StatusConflict},
@@ -137,16 +139,22 @@ type errorBody struct {
 // maxErrorBody bounds what a client reads of an error, in bytes.
 const maxErrorBody = 1 << 10
 
+// Code returns the code of err in the table of errors; what is not in it is "internal".
+func Code(err error) string { return rowOf(err).code }
+
+func rowOf(err error) errorRow {
+	for _, r := range errorTable {
+		if errors.Is(err, r.err) {
+			return r
+		}
+	}
+	return errorTable[len(errorTable)-1]
+}
+
 // encodeError returns the status and the body of err: its code, and tries left and wait
 // when err is a [Refusal]. The text of err stays in the server's log.
 func encodeError(err error) (status int, body []byte) {
-	row := errorTable[len(errorTable)-1]
-	for _, r := range errorTable {
-		if errors.Is(err, r.err) {
-			row = r
-			break
-		}
-	}
+	row := rowOf(err)
 	out := errorBody{Code: row.code}
 	var refusal *Refusal
 	if errors.As(err, &refusal) {

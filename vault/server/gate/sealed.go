@@ -3,7 +3,6 @@ package gate
 import (
 	"context"
 	"crypto/subtle"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -189,17 +188,10 @@ func (g *Gate) admit(ctx context.Context, binding [32]byte, body []byte) ([]byte
 	return protocol.Encode(&protocol.AdmitReply{Prefix: protocol.KindAdmit.Reply(), Ticket: ticket}), nil
 }
 
-// codeOf returns the code that crosses for err, "ok" for nil. It is read off what would
-// be sent, so that log, metrics and wire cannot disagree.
+// codeOf returns the code that crosses for err, "ok" for nil.
 func codeOf(err error) string {
 	if err == nil {
 		return "ok"
 	}
-	var body struct {
-		Code string `json:"code"`
-	}
-	if inside, padErr := protocol.Unpad(protocol.PadReply(nil, err)); padErr != nil || json.Unmarshal(inside[1:], &body) != nil {
-		return "unknown"
-	}
-	return body.Code
+	return protocol.Code(err)
 }
