@@ -9,7 +9,10 @@ import (
 	"path/filepath"
 )
 
-var errNotFolder = errors.New("ui: not a folder")
+var (
+	errNotFolder = errors.New("ui: not a folder")
+	errNoLink    = errors.New("ui: no link of a vault in the file")
+)
 
 // folderExists is for a task: the path may be on a disk that sleeps.
 func folderExists(path string) error {
@@ -54,4 +57,23 @@ func saveFile(path string, replace bool, write func(io.Writer) error) (err error
 		return fmt.Errorf("save file: %w", err)
 	}
 	return nil
+}
+
+// readLink finds the link of a vault in a small file. errNoLink.
+func readLink(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("open file with a link: %w", err)
+	}
+	defer f.Close()
+	const most = 64 << 10 // a mail with its headers
+	text, err := io.ReadAll(io.LimitReader(f, most))
+	if err != nil {
+		return "", fmt.Errorf("read file with a link: %w", err)
+	}
+	link := linkIn(string(text))
+	if linkAddress(link) == "" {
+		return "", errNoLink
+	}
+	return link, nil
 }

@@ -13,7 +13,8 @@ type setupState struct {
 	sources []source
 	place   app.PlaceInfo
 	lock    app.LockKind
-	secret  string // password or passphrase
+	vault   vaultChoice // of a password
+	secret  string      // password or passphrase
 	key     app.RootKey
 	sheet   sheetState
 	proven  bool
@@ -59,7 +60,9 @@ func (s *setupState) total() (files, bytes int64, counted bool) {
 
 // sheetCanWait reports whether the recovery sheet may be put off. Not when the password is
 // kept by a vault on this computer: then the sheet is the only way in if it is lost.
-func (s *setupState) sheetCanWait() bool { return s.lock == app.LockPassphrase }
+func (s *setupState) sheetCanWait() bool {
+	return s.lock == app.LockPassphrase || s.lock == app.LockPassword && s.vault.remote()
+}
 
 // setUp is the part of Coffer that makes a new backup.
 type setUp interface {
@@ -72,6 +75,7 @@ type firstRunCoffer interface {
 	sheetWriter
 	sheetReader
 	setUp
+	vaultInspector
 }
 
 // firstRun leads through the first run, one question a screen.
@@ -126,7 +130,9 @@ func (f *firstRun) goTo(step int) {
 	case stepWhere:
 		f.connecting().begin()
 	case stepLock:
-		f.show(f.lockPage(sc, r, &f.state, back, next))
+		f.show(f.lockPage(sc, r, &f.state, back, next, lockActions{
+			other: func() { f.vaults().linkPage() }, about: func() { f.vaults().aboutPage() },
+		}))
 	case stepSecret:
 		f.makeKey()
 		if f.state.lock == app.LockKey {
@@ -162,6 +168,19 @@ func (f *firstRun) connecting() *connecting {
 	_, bytes, _ := f.state.total()
 	f.place.need, f.place.sources = spaceNeed{first: bytes}, f.state.chosen()
 	return f.place
+}
+
+// vaults leads to another vault for the password.
+func (f *firstRun) vaults() *choosingVault {
+	lock := func() { f.goTo(stepLock) }
+	return &choosingVault{
+		desk: f.desk, coffer: f.coffer, at: "setup", rail: f.rail(stepLock), show: f.show, leave: lock,
+		link: f.state.vault.link, told: f.state.vault.told,
+		done: func(choice vaultChoice) {
+			f.state.vault = choice
+			lock()
+		},
+	}
 }
 
 // backToPlace shows the place that was chosen.

@@ -100,7 +100,7 @@ func backingUp(r *rig) {
 // stories are all screens, each in the states that matter.
 func stories() []story {
 	safe, fresh, taken := canned.Safe, canned.NewComputer, canned.Taken
-	return append(placeStories(), []story{
+	return append(append(placeStories(), vaultStories()...), []story{
 		{"start", fresh, "start", nil},
 		{"setup-promise", fresh, "setup/promise", nil},
 		{"setup-sources", fresh, "setup/sources", nil},
@@ -216,7 +216,7 @@ func stories() []story {
 		}},
 		{"restore-open-last", way(func(w *app.WayIn) { w.TriesLeft = 1 }), "restore/where", atBackup(restoreOpen)},
 		{"restore-open-waits", way(func(w *app.WayIn) { w.Until = canned.Now.Add(90 * 60e9); w.TriesLeft = 4 }), "restore/where", atBackup(restoreOpen)},
-		{"restore-open-elsewhere", way(func(w *app.WayIn) { w.VaultHere = false; w.TriesLeft = -1 }), "restore/where", func(r *rig) {
+		{"restore-open-elsewhere", way(func(w *app.WayIn) { w.VaultHere, w.Usable = false, false; w.TriesLeft = -1 }), "restore/where", func(r *rig) {
 			atBackup(restoreOpen)(r)
 			r.choose("With the password")
 		}},

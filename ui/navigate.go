@@ -138,6 +138,9 @@ func (w *Window) openSetup(name string) {
 	}
 	step := slices.Index(setupSteps[:], name)
 	switch name {
+	case "vault", "vault/about", "vault/alarm":
+		w.setup.vaults().linkPage()
+		return
 	case string(app.LockKey), string(app.LockPassword), string(app.LockPassphrase):
 		w.setup.state.lock = app.LockKind(name)
 		step = stepSecret
@@ -240,15 +243,31 @@ func (w *Window) waysActions() waysActions {
 	return waysActions{
 		change: open("key/change"), practice: open("key/practice"), prove: open("key/prove"),
 		sheet: open("key/sheet"), show: open("key/show"), check: open("key/check"),
+		vault: vaultActions{
+			move: open("key/move"), moveBack: open("key/move-back"), leave: open("key/leave"), prove: open("key/prove"),
+			receipt: func(r app.VaultReceipt) {
+				w.showNav(w.receiptAgainPage(r, func() { w.Open("key") }))
+			},
+		},
 	}
 }
 
 // openKeyTask shows a task of Key & recovery. Some need the key first, from a task.
 func (w *Window) openKeyTask(name string) {
 	back := func() { w.Open("key") }
+	name, _, _ = strings.Cut(name, "/") // a later page of a task begins it again
 	switch name {
+	case "receipt": // of which vault, only Key & recovery knows
+		back()
 	case "change":
-		w.showNav(w.changePage(w.coffer, back))
+		c := &changing{desk: w.desk, coffer: w.coffer, show: w.showNav, leave: back}
+		w.showNav(c.page())
+	case "move":
+		w.moving().begin()
+	case "move-back":
+		w.moving().back()
+	case "leave":
+		w.showNav(w.moving().leavePage(w.coffer.SheetProven()))
 	case "practice":
 		w.showNav(w.practicePage(w.coffer, back, func() { w.Open("key/change") }))
 	case "sheet":
@@ -263,6 +282,15 @@ func (w *Window) openKeyTask(name string) {
 			}
 			w.showNav(w.provenPage(w.coffer, lines, back))
 		})
+	}
+}
+
+// moving leads the password from vault to vault, and out of them.
+func (w *Window) moving() *moving {
+	open := func(name string) func() { return func() { w.Open(name) } }
+	return &moving{
+		desk: w.desk, coffer: w.coffer, show: w.showNav,
+		leave: open("key"), prove: open("key/prove"), forgot: open("key/change"),
 	}
 }
 

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"fyne.io/fyne/v2"
@@ -35,6 +36,7 @@ type unlocker struct {
 	secret *field
 	digits *keyEntry
 	group  *answers
+	tick   func() // stops the countdown; nil: none runs
 }
 
 // openPage is the page of an unlocker. When the vault destroyed the password's key, it is
@@ -73,7 +75,7 @@ func (d *desk) openPage(sc *scope, r rail, u unlocking) *page {
 // the last try, that is the sheet: it costs nothing.
 func firstWay(ways []app.WayIn) app.LockKind {
 	for _, way := range ways {
-		usable := way.VaultHere && way.State != "destroyed" && way.TriesLeft != 1
+		usable := way.Usable && way.State != "destroyed" && way.TriesLeft != 1 && !vaultAlarm(way.Refusal.Code)
 		if way.Kind == app.LockPassphrase || way.Kind == app.LockPassword && usable {
 			return way.Kind
 		}
@@ -114,14 +116,17 @@ const (
 	wayElsewhere
 	wayDestroyed
 	wayFrozen
+	wayAlarm // its vault may not be what it says
 )
 
 func stateOfWay(way app.WayIn, now time.Time) wayState {
 	switch {
 	case way.Kind != app.LockPassword:
 		return wayOpen
-	case !way.VaultHere:
+	case !way.Usable:
 		return wayElsewhere
+	case vaultAlarm(way.Refusal.Code):
+		return wayAlarm
 	case way.State == "destroyed":
 		return wayDestroyed
 	case way.State == "frozen":
@@ -137,6 +142,7 @@ func stateOfWay(way app.WayIn, now time.Time) wayState {
 // choose shows the fields of a way.
 func (o *unlocker) choose(lock app.LockKind) {
 	o.lock = lock
+	o.stopCounting()
 	o.holder.RemoveAll()
 	o.w.title.set(say("open.title"))
 	way := o.way()
@@ -144,8 +150,10 @@ func (o *unlocker) choose(lock app.LockKind) {
 	case wayOpen, wayLast:
 		o.fields(way, state)
 	case wayWaits:
-		o.holder.Add(newNotice(toneCareful, say("open.waits.title", "until", moment(way.Until, o.now())), say("open.waits.body"), nil).box)
-		o.sc.later(way.Until.Sub(o.now())+time.Second, o.refreshWays)
+		o.waits(way)
+	case wayAlarm:
+		o.w.title.set(alarmTitle(way.Refusal.Code, knownVault))
+		o.holder.Add(stack(gap4, vaultAlarmBody(way.Refusal.Code, knownVault, way.VaultAddress, "")...))
 	case wayElsewhere:
 		o.holder.Add(newNotice(toneCareful, say("open.elsewhere.title", "computer", orUnknown(way.VaultComputer)), say("open.elsewhere.body"), nil).box)
 	case wayFrozen:
@@ -178,15 +186,65 @@ func (o *unlocker) fields(way app.WayIn, state wayState) {
 		o.secret.Password = !on
 		o.secret.Refresh()
 	})
-	o.holder.Add(card(stack(gap3, labelled(say("secret."+string(o.lock)), o.secret), show, o.tries.box)))
-	if way.TriesLeft >= 0 && o.lock == app.LockPassword {
+	inner := stack(gap3, labelled(say("secret."+string(o.lock)), o.secret), show, o.tries.box)
+	if o.lock == app.LockPassword {
+		inner.Add(small(guardOfWay(way).line()))
+	}
+	o.holder.Add(card(inner))
+	o.sayTries(way)
+}
+
+// sayTries says how many tries are left, or why nobody knows.
+func (o *unlocker) sayTries(way app.WayIn) {
+	switch {
+	case o.lock != app.LockPassword:
+		o.tries.clear()
+	case way.TriesLeft >= 0:
 		t := tonePlain
 		if way.TriesLeft <= 3 {
 			t = toneCareful
 		}
 		o.tries.set(t, sayN("open.tries", int64(way.TriesLeft)))
-	} else {
+	case way.Refusal.Code != "":
+		o.tries.set(toneCareful, o.sentence(way.Refusal))
+	case way.VaultKind == app.VaultServer:
+		o.tries.set(tonePlain, say("open.tries-unknown"))
+	default:
 		o.tries.clear()
+	}
+}
+
+// countdownTick is how often the time until the next try is written anew.
+const countdownTick = 10 * time.Second
+
+// waits shows when the vault takes the next try, and counts down to it.
+func (o *unlocker) waits(way app.WayIn) {
+	left := muted("")
+	n := newNotice(toneCareful, say("open.waits.title", "until", moment(way.Until, o.now())), say("open.waits.body"), nil)
+	about := stack(gap2, n.box, left)
+	if way.TriesLeft >= 0 {
+		about.Add(plain(sayN("open.tries", int64(way.TriesLeft))))
+	}
+	about.Add(small(guardOfWay(way).line()))
+	o.holder.Add(about)
+	var count func()
+	count = func() {
+		rest := way.Until.Sub(o.now())
+		if rest <= 0 {
+			o.choose(o.lock) // also when the vault does not answer now
+			o.refreshWays()
+			return
+		}
+		left.set(say("open.waits.left", "time", span(rest)))
+		o.tick = o.sc.later(min(countdownTick, rest+time.Second), count)
+	}
+	count()
+}
+
+func (o *unlocker) stopCounting() {
+	if o.tick != nil {
+		o.tick()
+		o.tick = nil
 	}
 }
 
@@ -249,15 +307,45 @@ func (o *unlocker) start() {
 // refused says why it did not open, and asks the vault how many tries are left.
 func (o *unlocker) refused(err error) {
 	f := o.explain(err)
-	if f.Code != app.CodeCanceled {
+	o.learn(f)
+	said := f.Code == app.CodeCanceled || vaultAlarm(f.Code) ||
+		f.Code == app.CodeWait && stateOfWay(o.way(), o.now()) == wayWaits // the page says it now
+	if !said {
 		head, body := trouble(f, o.now())
 		o.result.set(toneBad, head, body)
 	}
 	if o.lock != app.LockKey {
 		o.secret.SetText("")
-		o.window.Canvas().Focus(o.secret)
+		if state := stateOfWay(o.way(), o.now()); state == wayOpen || state == wayLast {
+			o.window.Canvas().Focus(o.secret)
+		}
 	}
 	o.refreshWays()
+}
+
+// learn takes from a failure what it says about the way: the vault may not answer again.
+func (o *unlocker) learn(f app.Failure) {
+	for i := range o.ways {
+		way := &o.ways[i]
+		if way.Kind != app.LockPassword || o.lock != app.LockPassword {
+			continue
+		}
+		if n, err := strconv.Atoi(f.Args["tries"]); err == nil {
+			way.TriesLeft = n
+		}
+		if at, err := time.Parse(time.RFC3339, f.Args["until"]); err == nil {
+			way.Until = at
+		}
+		switch {
+		case vaultAlarm(f.Code):
+			way.Refusal = f
+		case f.Code == app.CodeKeyDestroyed:
+			way.State, way.TriesLeft = "destroyed", 0
+		case f.Code == app.CodeOutcomeUnknown:
+			way.TriesLeft = -1
+		}
+	}
+	o.choose(o.lock)
 }
 
 // refreshWays asks how things stand. It charges nothing.

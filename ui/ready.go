@@ -25,35 +25,54 @@ func (d *desk) readyPage(sc *scope, r rail, coffer setUp, state *setupState, bac
 	if !counted {
 		what = say("ready.what-counting")
 	}
+	browser := d.newVaultSignIn(sc, state.vault.told.Issuer)
 	start := func() {
 		w.work(say("ready.working"))
 		opts := state.options()
-		run(sc, func(ctx context.Context) (app.SetupResult, error) { return coffer.Setup(ctx, opts) },
+		opts.Browser = browser.ask
+		cancel := run(sc, func(ctx context.Context) (app.SetupResult, error) { return coffer.Setup(ctx, opts) },
 			func(result app.SetupResult, err error) {
+				browser.end()
 				w.rest()
 				if err != nil {
-					d.problem(w.hint, err)
+					d.vaultProblem(w, err, firstMeeting, state.vault.told.Address, bareFingerprint(state.vault.told.Fingerprint))
 					return
 				}
 				result.Key.Wipe()
 				done()
 			})
+		if opts.Vault != "" && state.vault.signsIn() {
+			w.offerStop(cancel) // what was begun is taken up, or away, by the next start
+		}
+	}
+	facts := stack(gap4,
+		fact("what", say("ready.keep"), what),
+		fact("where", say("ready.place"), d.placeName(state.place.Dest)),
+		fact("clock", say("ready.when"), say("ready.schedule")+" "+firstTime(bytes, counted)),
+	)
+	if state.lock == app.LockPassword {
+		facts.Add(fact("safe", say("ready.vault"), readyVault(state.vault, d.computer)))
 	}
 	w = d.ask(sc, r, question{
 		name:  "setup/ready",
 		title: say("ready.title"),
 		lead:  say("ready.lead"),
 		body: []fyne.CanvasObject{
-			card(stack(gap4,
-				fact("what", say("ready.keep"), what),
-				fact("where", say("ready.place"), d.placeName(state.place.Dest)),
-				fact("clock", say("ready.when"), say("ready.schedule")+" "+firstTime(bytes, counted)),
-			)),
+			browser.box, card(facts),
 			card(whoCanOpen(state.ways(), state.proven)),
 		},
 		next: say("ready.start"), onNext: start, back: back,
 	})
 	return &w.page
+}
+
+// readyVault says who will keep the password, and that a browser will open.
+func readyVault(choice vaultChoice, computer string) string {
+	text := choice.guard(computer).line()
+	if choice.signsIn() {
+		text += " " + say("vaultsignin.soon", "issuer", choice.told.Issuer)
+	}
+	return text
 }
 
 // options is what the first run has gathered, for package app.
@@ -64,6 +83,9 @@ func (s *setupState) options() app.SetupOptions {
 	}
 	if s.lock != app.LockKey {
 		o.Secret = secretOf(s.secret)
+	}
+	if s.lock == app.LockPassword {
+		o.Vault = s.vault.link
 	}
 	return o
 }

@@ -123,7 +123,7 @@ func TestWaysThatCannotBeTried(t *testing.T) {
 		says   string
 	}{
 		"waits":     {func(w *app.WayIn) { w.Until = canned.Now.Add(time.Hour) }, "The vault takes the next try today at 15:30."},
-		"elsewhere": {func(w *app.WayIn) { w.VaultHere = false }, "The password works on ANN-LAPTOP only."},
+		"elsewhere": {func(w *app.WayIn) { w.VaultHere, w.Usable = false, false }, "The password works on ANN-LAPTOP only."},
 		"destroyed": {func(w *app.WayIn) { w.State = "destroyed" }, "The password opens nothing any more."},
 		"frozen":    {func(w *app.WayIn) { w.State = "frozen" }, "The password is frozen."},
 	} {

@@ -140,8 +140,13 @@ func problemList(d *desk, problems []app.Problem) fyne.CanvasObject {
 
 // receiptSaver keeps the receipt as a text file.
 func (d *desk) receiptSaver(sc *scope, rec app.Receipt) fyne.CanvasObject {
-	status, replace := newHint(), false
 	name := say("done.file") + " " + rec.StartedAt.In(d.now().Location()).Format("2006-01-02 15.04") + ".txt"
+	return d.textSaver(sc, name, rec.Text())
+}
+
+// textSaver keeps a receipt as a file of the user's, at first in their own folder.
+func (d *desk) textSaver(sc *scope, name, text string) fyne.CanvasObject {
+	status, replace := newHint(), false
 	path := newField("")
 	path.SetText(filepath.Join(d.home, name))
 	path.OnChanged = func(string) { replace = false }
@@ -149,7 +154,7 @@ func (d *desk) receiptSaver(sc *scope, rec app.Receipt) fyne.CanvasObject {
 		to, over := d.expand(path.Text), replace
 		run(sc, func(context.Context) (string, error) {
 			return to, saveFile(to, over, func(w io.Writer) error {
-				_, err := io.WriteString(w, rec.Text())
+				_, err := io.WriteString(w, text)
 				return err
 			})
 		}, func(to string, err error) {

@@ -174,7 +174,7 @@ func (d *desk) sheetPage(sc *scope, r rail, coffer sheetWriter, state *setupStat
 		next: say("button.next"), onNext: next, back: back, aside: aside, focus: saver.save,
 	})
 	w.allow(state.sheet.path != "")
-	if state.lock == app.LockPassword {
+	if state.lock == app.LockPassword && !state.sheetCanWait() {
 		w.hint.set(tonePlain, say("sheet.must"))
 	}
 	return &w.page

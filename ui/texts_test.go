@@ -12,9 +12,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"coffer/app"
 	"coffer/assets"
+	"coffer/ui/canned"
 )
 
 // catalogue is the texts of a language: each key with its forms, "" being the only one.
@@ -297,7 +299,9 @@ func TestEverySituationHasASentence(t *testing.T) {
 	}
 	for _, kind := range constants(t, "LockKind") {
 		want("lock.name." + kind)
-		want("lock.meaning." + kind + ".title")
+		if kind != string(app.LockPassword) { // its vault says what it means
+			want("lock.meaning." + kind + ".title")
+		}
 	}
 	for _, rule := range constants(t, "Conflict") {
 		want("conflict." + rule)
@@ -320,11 +324,51 @@ func TestEverySituationHasASentence(t *testing.T) {
 			want("attention." + key + ".title")
 		}
 	}
+	wantVaults(t, want)
 	for _, s := range setupSteps {
 		want("setup.step." + s)
 	}
 	for _, s := range restoreSteps {
 		want("restore.step." + s)
+	}
+}
+
+// wantVaults asks for the sentences about vaults.
+func wantVaults(t *testing.T, want func(string)) {
+	t.Helper()
+	alarms := 0
+	for _, code := range constants(t, "Code") {
+		if !vaultAlarm(app.Code(code)) {
+			continue
+		}
+		alarms++
+		want("vaultalarm.why." + code)
+		for _, m := range []meeting{firstMeeting, knownVault} {
+			want("vaultalarm." + string(m) + "." + code + ".title")
+		}
+	}
+	if alarms != 5 {
+		t.Errorf("%d failures are alarms of a vault", alarms)
+	}
+	for _, m := range []meeting{firstMeeting, knownVault} {
+		want("vaultalarm.sent." + string(m))
+		want("vaultalarm.do." + string(m))
+	}
+	for _, class := range []string{"software", "token", "tpm", "epochs", "hardware", "unknown"} {
+		want("vault.class." + class)
+		want("vault.means." + class)
+		want("vault.line." + class)
+		want("vaultcard.keys." + class)
+	}
+	card := &vaultCard{desk: &desk{now: func() time.Time { return canned.Now }}}
+	for _, code := range constants(t, "VaultWarningCode") {
+		if code == string(app.VaultWarnNotDestroyed) {
+			continue // said with the vault that was left
+		}
+		said := textOf(card.warning(app.VaultWarning{Code: app.VaultWarningCode(code), Args: map[string]string{"count": "2", "kind": "tries"}}))
+		if said == "" || strings.Contains(said, say("vault.changed.other", "before", "", "after", "")) {
+			t.Errorf("the warning %s says %q", code, said)
+		}
 	}
 }
 

@@ -17,28 +17,27 @@ type keyKeeper interface {
 	VerifyRecovery(ctx context.Context, text []byte) error
 	MarkSheetProven() error
 	SheetProven() bool
-	ChangePassword(ctx context.Context, newPassword app.Secret) error
 	PracticePassword(ctx context.Context, password app.Secret) (bool, error)
-	VaultStatus(ctx context.Context) (app.VaultStatus, error)
+	vaultKeeper
 }
 
 // waysActions leads from Key & recovery to its tasks.
 type waysActions struct {
 	change, practice, prove, sheet, show, check func()
+	vault                                       vaultActions
 }
 
 // waysPage is the screen Key & recovery: who can open the backup, and what can be done
-// about it.
+// about it. What this computer knows is there at once; the vault is asked meanwhile.
 func (d *desk) waysPage(coffer keyKeeper, act waysActions) *page {
 	sc := d.tasks.scope()
-	who, vault, status := stack(gap3), stack(gap2), newHint()
+	who, status := stack(gap3), newHint()
 	change := push(say("ways.change"), "lock", act.change)
 	practice := push(say("ways.practice"), "ok", act.practice)
 	tasks := buttonRow(change, practice,
 		push(say("ways.prove"), "check", act.prove), push(say("ways.sheet"), "save", act.sheet),
 		push(say("ways.check"), "sheet", act.check), push(say("ways.show"), "digits", act.show))
-	vaultCard := card(vault)
-	vaultCard.Hide()
+	vault := d.newVaultCard(coffer, sc, act.vault)
 	run(sc, func(ctx context.Context) (ways, error) { return loadWays(ctx, coffer) }, func(w ways, err error) {
 		if err != nil {
 			d.problem(status, err)
@@ -49,24 +48,21 @@ func (d *desk) waysPage(coffer keyKeeper, act waysActions) *page {
 			who.Add(small(kept))
 		}
 		who.Refresh()
-		if w.vault.Kind == "" {
+		if _, there := passwordOf(w.overview.WaysIn); !there {
 			practice.Hide()
 			change.SetText(say("ways.first-password"))
-			return
 		}
-		d.showVault(vault, w.vault)
-		vaultCard.Show()
+		vault.load()
 	})
 	content := stack(gap6,
 		stack(gap2, title(say("ways.title")), muted(say("ways.lead"))),
-		status.box, card(who), tasks, vaultCard,
+		status.box, card(who), tasks, vault.box,
 	)
 	return &page{name: "key", object: scrolling(pad(gap8, gap6, column(760, content))), focus: change, scope: sc}
 }
 
 type ways struct {
 	overview app.Overview
-	vault    app.VaultStatus
 	proven   bool
 }
 
@@ -75,8 +71,17 @@ func loadWays(ctx context.Context, coffer keyKeeper) (w ways, err error) {
 		return w, err
 	}
 	w.proven = coffer.SheetProven()
-	w.vault, err = coffer.VaultStatus(ctx)
-	return w, err
+	return w, nil
+}
+
+// passwordOf is the password among ways in.
+func passwordOf(list []app.WayIn) (way app.WayIn, there bool) {
+	for _, w := range list {
+		if w.Kind == app.LockPassword {
+			return w, true
+		}
+	}
+	return app.WayIn{}, false
 }
 
 func keptName(k app.KeepKey) string {
@@ -84,39 +89,6 @@ func keptName(k app.KeepKey) string {
 		return "unknown"
 	}
 	return string(k)
-}
-
-// vaultEventsShown is how many lines of the vault's log the screen shows.
-const vaultEventsShown = 10
-
-// showVault says who keeps the password, and what was tried.
-func (d *desk) showVault(box *fyne.Container, v app.VaultStatus) {
-	box.Add(heading(say("ways.vault.title")))
-	box.Add(muted(say("ways.vault.where", "computer", orUnknown(v.Computer))))
-	if v.Left >= 0 {
-		box.Add(plain(sayN("open.tries", int64(v.Left))))
-	}
-	if v.Until.After(d.now()) {
-		box.Add(plain(say("open.waits.title", "until", moment(v.Until, d.now()))))
-	}
-	log := v.Log[max(0, len(v.Log)-vaultEventsShown):]
-	for i := len(log) - 1; i >= 0; i-- {
-		if log[i].Kind == "try" && i+1 < len(log) && (log[i+1].Kind == "right" || log[i+1].Kind == "wrong") {
-			continue // its outcome says it already
-		}
-		when := newWords(moment(log[i].At, d.now()), wordStyle{whole: true, size: sizeSmall, color: colorMuted})
-		box.Add(rowFill(gap3, 0, plain(vaultEvent(log[i].Kind)), when))
-	}
-	box.Refresh()
-}
-
-// vaultEvent names a line of the vault's log. A kind of a newer vault is shown as it is.
-func vaultEvent(kind string) string {
-	switch kind {
-	case "try", "right", "wrong", "committed", "replaced", "reset", "frozen", "unfrozen", "destroyed":
-		return say("vault.event." + kind)
-	}
-	return kind
 }
 
 // asked is a screen with one task: a title, what to do, and back to Key & recovery.
@@ -135,44 +107,6 @@ func (d *desk) taskPage(sc *scope, a asked, back func()) *wizardPage {
 		name: a.name, title: a.title, lead: a.lead, body: a.body,
 		next: a.button, onNext: a.do, back: back, focus: a.focus, drop: a.drop,
 	})
-}
-
-// changePage sets a new password. The old one is not asked for: the computer holds the key.
-func (d *desk) changePage(coffer keyKeeper, back func()) *page {
-	sc := d.tasks.scope()
-	var w *wizardPage
-	chooser := newSecretChooser(app.LockPassword, []string{d.computer, d.home}, "", func(ok bool) {
-		if w != nil {
-			w.allow(ok)
-		}
-	})
-	save := func() {
-		secret := secretOf(chooser.value())
-		w.work(say("change.working"))
-		run(sc, func(ctx context.Context) (struct{}, error) { return struct{}{}, coffer.ChangePassword(ctx, secret) },
-			func(_ struct{}, err error) {
-				secret.Wipe()
-				w.rest()
-				if err != nil {
-					d.problem(w.hint, err)
-					return
-				}
-				w.finish(say("change.done.title"), say("change.done.body"), back)
-			})
-	}
-	w = d.taskPage(sc, asked{
-		name: "key/change", title: say("change.title"), lead: say("change.lead"),
-		body:   []fyne.CanvasObject{card(chooser.box)},
-		button: say("change.button"), do: save, focus: chooser.first,
-	}, back)
-	w.allow(false)
-	chooser.first.OnSubmitted = func(string) { d.window.Canvas().Focus(chooser.second) }
-	chooser.second.OnSubmitted = func(string) {
-		if !w.next.Disabled() {
-			save()
-		}
-	}
-	return &w.page
 }
 
 // practicePage tries the password against what this computer knows. It spends no try.

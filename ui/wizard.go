@@ -34,6 +34,7 @@ type wizardPage struct {
 	hint       *hint // why something does not work, above the buttons
 	busy       *busy
 	title      *words
+	lead       *words // below the title; nil without one
 	body       *fyne.Container
 	aside      *button
 	stop       *button // beside the spinner, while what runs can be stopped
@@ -53,7 +54,8 @@ func (d *desk) ask(sc *scope, r rail, q question) *wizardPage {
 	w.title = title(q.title)
 	text := stack(gap2, w.title)
 	if q.lead != "" {
-		text.Add(muted(q.lead))
+		w.lead = muted(q.lead)
+		text.Add(w.lead)
 	}
 	w.body, w.aside = stack(gap4, q.body...), q.aside
 	content := stack(gap6, text, w.body)

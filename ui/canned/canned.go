@@ -45,7 +45,8 @@ func Key() app.RootKey {
 
 // A Coffer answers with its fields. The zero value is a new computer with nothing on it.
 type Coffer struct {
-	Known // of places
+	Known  // of places
+	Vaults // on a network
 
 	mu sync.Mutex // guards what methods change: tasks call from goroutines of their own
 
@@ -113,11 +114,14 @@ func (c *Coffer) InspectPlace(_ context.Context, dest string) (app.PlaceInfo, er
 	return p, nil
 }
 
-func (c *Coffer) Setup(_ context.Context, o app.SetupOptions) (app.SetupResult, error) {
+func (c *Coffer) Setup(ctx context.Context, o app.SetupOptions) (app.SetupResult, error) {
+	if err := c.signIn(ctx, o.Vault, o.Browser); err != nil {
+		return app.SetupResult{}, err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// The caller wipes its key and its secret afterwards; keep what tests look at.
-	o.Key, o.Secret = app.RootKey{}, copySecret(o.Secret)
+	o.Key, o.Secret, o.Browser = app.RootKey{}, copySecret(o.Secret), nil
 	c.SetupAsked = append(c.SetupAsked, o)
 	if c.SetupErr != nil {
 		return app.SetupResult{}, c.SetupErr
@@ -312,16 +316,7 @@ func (c *Coffer) ReadSheetPDF(_ context.Context, r io.Reader) (app.RootKey, erro
 	return app.ParseRecoveryKey([]byte(digits))
 }
 
-func (c *Coffer) ChangePassword(context.Context, app.Secret) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.Changed++
-	return c.ChangeErr
-}
-
 func (c *Coffer) PracticePassword(_ context.Context, password app.Secret) (right bool, err error) {
 	password.Expose(func(b []byte) { right = string(b) == c.Password })
 	return right, nil
 }
-
-func (c *Coffer) VaultStatus(context.Context) (app.VaultStatus, error) { return c.Vault, nil }

@@ -55,7 +55,7 @@ func Backup() app.BackupInfo {
 		Repository: "0123456789abcdef0123456789abcdef", Computer: "ANN-LAPTOP", OS: "linux",
 		MadeAt: set, Bytes: 212e9,
 		Ways: []app.WayIn{
-			{Kind: app.LockPassword, SetAt: set, VaultComputer: "ANN-LAPTOP", VaultHere: true, Tries: 10, TriesLeft: 10, State: "active"},
+			{Kind: app.LockPassword, SetAt: set, VaultKind: app.VaultEmbedded, VaultComputer: "ANN-LAPTOP", VaultHere: true, Usable: true, Enforced: app.EnforcedByProgram, Tries: 10, TriesLeft: 10, State: "active"},
 			{Kind: app.LockKey, TriesLeft: -1},
 		},
 	}
@@ -70,11 +70,12 @@ func Safe() *Coffer {
 	c.Place.Backups = []app.BackupInfo{Backup()}
 	c.Ways = Backup().Ways
 	c.Vault = app.VaultStatus{
-		Kind: "embedded", Computer: "ANN-LAPTOP", Sealer: "software", State: "active", Tries: 10, Left: 10,
+		Kind: app.VaultEmbedded, Computer: "ANN-LAPTOP", Here: true, Sealer: "software", Enforced: app.EnforcedByProgram,
+		State: "active", Tries: 10, Left: 9, Reachable: true,
 		Log: []app.VaultEvent{
-			{At: Now.AddDate(0, -2, 0), Kind: "committed"},
-			{At: Now.AddDate(0, 0, -9), Kind: "try"},
-			{At: Now.AddDate(0, 0, -9), Kind: "wrong"},
+			{At: Now.AddDate(0, -2, 0), Kind: "committed", Device: "ANN-LAPTOP", Left: 10},
+			{At: Now.AddDate(0, 0, -9), Kind: "try", Device: "ANN-LAPTOP", Left: 9},
+			{At: Now.AddDate(0, 0, -9), Kind: "wrong", Device: "ANN-LAPTOP", Left: 9},
 		},
 	}
 	c.Home = app.Overview{

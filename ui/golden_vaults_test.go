@@ -1,0 +1,126 @@
+package ui
+
+import (
+	"fyne.io/fyne/v2/test"
+
+	"coffer/app"
+	"coffer/ui/canned"
+)
+
+// pasteLink goes through the page that asks for the link of a vault.
+func pasteLink(r *rig) {
+	r.fill(0, canned.Link)
+	r.tap("Look at it")
+}
+
+// saying is a computer that a vault says something to.
+func saying(v app.VaultDescription) func() *canned.Coffer {
+	return func() *canned.Coffer {
+		c := canned.Offered()
+		c.Said = v
+		return c
+	}
+}
+
+// linkRefused is one that a vault of a link cannot be chosen on.
+func linkRefused(code app.Code) func() *canned.Coffer {
+	return func() *canned.Coffer {
+		c := canned.Offered()
+		c.SaidErr = canned.Trouble{Code: code}
+		return c
+	}
+}
+
+func refusedBy(code app.Code) func() *canned.Coffer {
+	return func() *canned.Coffer { return canned.Refused(code) }
+}
+
+// takenWith is a new computer whose place holds a backup that a vault on a network guards.
+func takenWith(change func(*canned.Coffer)) func() *canned.Coffer {
+	return func() *canned.Coffer {
+		c := canned.Taken()
+		c.Ways[0] = canned.Guarded().Ways[0]
+		change(c)
+		c.Place.Backups[0].Ways = c.Ways
+		return c
+	}
+}
+
+// wrongOnce types a wrong password.
+func wrongOnce(r *rig) {
+	atBackup(restoreOpen)(r)
+	r.fill(0, "not the password")
+	r.tap("Open")
+}
+
+// uninvited is a vault that wants an invitation, which the link lacks.
+func uninvited() app.VaultDescription {
+	v := canned.Lake()
+	v.HasInvitation = false
+	return v
+}
+
+// epochs is a vault with hardware whose program counts.
+func epochs() app.VaultDescription {
+	v := canned.Lake()
+	v.Sealer, v.Enforced, v.Register = "tpm-epochs", app.EnforcedByProgram, "open"
+	return v
+}
+
+func openFails(f app.Failure) func(*canned.Coffer) {
+	return func(c *canned.Coffer) { c.OpenErr = canned.Trouble(f) }
+}
+
+// signingInAtVault is a computer whose new vault waits for somebody in the browser.
+func signingInAtVault() *canned.Coffer {
+	c := canned.Guarded()
+	c.SignsIn, c.Signing = true, newHold()
+	return c
+}
+
+// vaultStories are the screens about vaults on a network.
+func vaultStories() []story {
+	toPassword := func(r *rig) { pasteLink(r); r.tap("Use this vault") }
+	return []story{
+		{"setup-vault-link", canned.Offered, "setup/vault", func(r *rig) { r.fill(0, canned.Link) }},
+		{"setup-vault-mistyped", canned.Offered, "setup/vault", func(r *rig) { r.fill(0, canned.Link[:40]); r.tap("Look at it") }},
+		{"setup-vault-expired", linkRefused(app.CodeVaultExpired), "setup/vault", pasteLink},
+		{"setup-vault-about", canned.Offered, "setup/vault", pasteLink},
+		{"setup-vault-about-office", saying(canned.Office()), "setup/vault", pasteLink},
+		{"setup-vault-uninvited", saying(uninvited()), "setup/vault", pasteLink},
+		{"setup-vault-epochs", saying(epochs()), "setup/vault", pasteLink},
+		{"setup-vault-alarm", linkRefused(app.CodeVaultIdentity), "setup/vault", pasteLink},
+		{"setup-vault-alarm-second", linkRefused(app.CodeVaultSecondSigner), "setup/vault", pasteLink},
+		{"setup-lock-vault", canned.Offered, "setup/vault", toPassword},
+		{"key-change-vault", canned.Guarded, "key/change", nil},
+		{"key-vault", canned.Guarded, "key", nil},
+		{"key-vault-details", canned.Guarded, "key", func(r *rig) { r.tap("Details") }},
+		{"key-vault-guessed", canned.Guessed, "key", nil},
+		{"key-vault-offline", refusedBy(app.CodeVaultOffline), "key", nil},
+		{"key-vault-alarm", refusedBy(app.CodeVaultEvidence), "key", nil},
+		{"key-move-password", canned.Guarded, "key/move/vault", toPassword},
+		{"key-move-sign-in", signingInAtVault, "key/move/vault", func(r *rig) {
+			toPassword(r)
+			r.fill(0, "correct horse")
+			test.Tap(r.button("Move it"))
+			r.until("the browser", func() bool { return len(r.opened) > 0 })
+		}},
+		{"key-move-done", canned.Guarded, "key/move/vault", func(r *rig) { toPassword(r); r.fill(0, "correct horse"); r.tap("Move it") }},
+		{"key-move-back", canned.Guarded, "key/move-back", nil},
+		{"key-leave", canned.Guarded, "key/leave", nil},
+		{"key-leave-unproven", canned.Guessed, "key/leave", nil},
+		{"key-leave-done", canned.Guarded, "key/leave", func(r *rig) { r.fill(0, "correct horse"); r.tap("Leave the vault") }},
+		{"key-receipt", canned.Guarded, "key", func(r *rig) { r.tap("Receipt") }},
+		{"restore-open-vault", takenWith(func(*canned.Coffer) {}), "restore/where", atBackup(restoreOpen)},
+		{"restore-open-vault-wrong", takenWith(openFails(app.Failure{
+			Code: app.CodeWrongPassword, Args: map[string]string{"tries": "6", "until": canned.Now.Add(5 * 60e9).Format("2006-01-02T15:04:05Z07:00")},
+		})), "restore/where", wrongOnce},
+		{"restore-open-vault-offline", takenWith(func(c *canned.Coffer) {
+			c.Ways[0].TriesLeft, c.Ways[0].State, c.Ways[0].Refusal = -1, "", app.Failure{Code: app.CodeVaultOffline}
+		}), "restore/where", atBackup(restoreOpen)},
+		{"restore-open-vault-unknown", takenWith(openFails(app.Failure{Code: app.CodeOutcomeUnknown})), "restore/where", wrongOnce},
+		{"restore-open-vault-alarm", takenWith(func(c *canned.Coffer) {
+			c.Ways[0].TriesLeft, c.Ways[0].State, c.Ways[0].Refusal = -1, "", app.Failure{Code: app.CodeVaultRolledBack}
+		}), "restore/where", func(r *rig) { atBackup(restoreOpen)(r); r.choose("With the password") }},
+	}
+}
