@@ -1,6 +1,7 @@
 package vault_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -25,8 +26,9 @@ type node struct {
 	dir     string
 	address string
 
-	cmd    *exec.Cmd     // nil: not running
-	exited chan struct{} // closed when it has ended
+	cmd    *exec.Cmd          // nil: not running
+	exited chan struct{}      // closed when it has ended
+	way    *vaulttest.Network // of the test that uses the world; nil: not dialled yet
 }
 
 func (n *node) running() bool { return n.cmd != nil }
@@ -38,6 +40,16 @@ func (n *node) logs() []byte {
 	text, err := os.ReadFile(n.logPath())
 	must(n.w.t, err)
 	return text
+}
+
+// problems are the lines of the log that are not about a request that went well.
+func (n *node) problems() (lines []byte) {
+	for line := range bytes.Lines(n.logs()) {
+		if !bytes.Contains(line, []byte(`"msg":"request"`)) {
+			lines = append(lines, line...)
+		}
+	}
+	return lines
 }
 
 // start starts the node and waits until it is ready.
@@ -171,7 +183,10 @@ func (n *node) refusesToStart() (said string) {
 // door is the way of guessers to this node.
 func (n *node) door() *vaulttest.Network {
 	n.w.t.Helper()
-	return n.w.doorAt(n.address, n.w.link)
+	if n.way == nil {
+		n.way = n.w.doorAt(n.address, n.w.link)
+	}
+	return n.way
 }
 
 func (w *world) doorAt(address string, link trust.Link) *vaulttest.Network {
@@ -179,6 +194,7 @@ func (w *world) doorAt(address string, link trust.Link) *vaulttest.Network {
 	link.Address = address
 	door, err := vaulttest.Dial(w.t.Context(), link)
 	must(w.t, err)
+	w.t.Cleanup(door.HTTP.CloseIdleConnections)
 	return door
 }
 

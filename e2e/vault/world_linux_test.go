@@ -100,6 +100,7 @@ func (w *world) use(t *testing.T) {
 		w.broken = false
 	}
 	for _, n := range w.nodes {
+		n.way = nil
 		if !n.running() {
 			n.start()
 		}
@@ -109,7 +110,7 @@ func (w *world) use(t *testing.T) {
 			return
 		}
 		for _, n := range w.nodes {
-			t.Logf("%s said at the end: %s", filepath.Base(n.dir), tail(n.logs()))
+			t.Logf("%s said at the end: %s", filepath.Base(n.dir), tail(n.problems()))
 		}
 	})
 }
@@ -154,7 +155,7 @@ func (w *world) sealArgs() []string {
 		return []string{"--seal", w.token.uri}
 	case "tpm", "tpm-epochs":
 		w.chip = tpmtest.Start(w.life)
-		return []string{"--seal", w.seal + ":" + w.chip.Device()}
+		return []string{"--seal", w.seal + ":" + w.chip.Device(), "--no-recovery"}
 	}
 	return []string{"--seal", "soft"}
 }
@@ -343,14 +344,6 @@ func (n *node) set(values map[string]string) {
 		text = line.ReplaceAll(text, []byte(key+" = "+values[key]))
 	}
 	must(n.w.t, os.WriteFile(path, text, 0o600))
-}
-
-// freeOfLimits reports whether this vault lets a crowd ask about one record as fast as it
-// can.
-func (w *world) freeOfLimits() bool {
-	text, err := os.ReadFile(filepath.Join(w.first().dir, "vault.toml"))
-	must(w.t, err)
-	return bytes.Contains(text, []byte("record_burst = 1000000"))
 }
 
 // command is the program, with the environment of a service: nearly none.

@@ -30,7 +30,9 @@ func Dial(ctx context.Context, link trust.Link) (*Network, error) {
 		return nil, err
 	}
 	var probe trust.Probe
-	transport := &http.Transport{TLSClientConfig: probe.TLS(host), ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 64}
+	// HTTP/1.1: a connection for each guesser who asks at the moment. Streams of HTTP/2 are
+	// bounded, and one that is refused after its body has left is of unknown outcome.
+	transport := &http.Transport{TLSClientConfig: probe.TLS(host), MaxIdleConnsPerHost: 64}
 	n := &Network{HTTP: &http.Client{Transport: transport}, URL: "https://" + link.Address}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.URL+protocol.BundlePath, nil)
 	if err != nil {
