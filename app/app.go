@@ -86,8 +86,7 @@ type Config struct {
 	// as the system does.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// IDToken lets the user sign in in a browser and returns an ID token; browser gets the
-	// address, once. Its errors wrap cloud.ErrRefused, cloud.ErrTimeout or cloud.ErrOffline
-	// where those fit. nil: this program cannot.
+	// address, once. nil: this program cannot.
 	IDToken func(ctx context.Context, r IDTokenRequest, browser func(address string) error) (token string, err error)
 }
 

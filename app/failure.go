@@ -65,6 +65,7 @@ const (
 	CodeVaultInvitationBad Code = "vault-invitation-used" // the invitation was used, or has expired
 	CodeVaultSignIn        Code = "vault-sign-in"         // it wants a sign-in
 	CodeVaultSignInRefused Code = "vault-sign-in-refused" // the sign-in is not good for it
+	CodeVaultSignInFailed  Code = "vault-sign-in-failed"  // the sign-in in the browser did not come to its end
 	CodeVaultQuota         Code = "vault-quota"           // the account has as many records as it may
 	CodeVaultLimit         Code = "vault-limit"           // until: too many requests; no try was used
 	CodeVaultSerial        Code = "vault-serial"          // somebody else tries at the same moment; no try was used
@@ -180,6 +181,7 @@ var causes = []struct {
 	{ErrNoOtherWay, CodeNoOtherWay},
 	{ErrOtherPassword, CodeWrongPassword},
 	{ErrVaultSignIn, CodeVaultSignIn},
+	{ErrVaultSignInFailed, CodeVaultSignInFailed},
 	{ErrVaultInvitation, CodeVaultInvitation},
 	{vault.ErrLink, CodeVaultLink},
 	{vault.ErrSingleSigned, CodeVaultSecondSigner},
@@ -200,6 +202,7 @@ var causes = []struct {
 	{vault.ErrSerial, CodeVaultSerial},
 	{vault.ErrUnarmed, CodeVaultUnarmed},
 	{vault.ErrOtherKey, CodeVaultTrouble},
+	{cloud.ErrProxy, CodeProxy}, // of a vault, too: that is never asked around the proxy
 	{vault.ErrPortal, CodeVaultOffline},
 	{vault.ErrOffline, CodeVaultOffline},
 	{vault.ErrIdentity, CodeVaultIdentity},
@@ -270,7 +273,6 @@ var causes = []struct {
 	{cloud.ErrPlain, CodePlacePlain},
 	{cloud.ErrNoLock, CodePlaceNoLock},
 	{cloud.ErrWaiting, CodePlaceWaiting},
-	{cloud.ErrProxy, CodeProxy},
 	{cloud.ErrTrashed, CodePlaceTrashed}, // before ErrOffline: a place that was there and is gone is that, too
 	{cloud.ErrNoProgram, CodePlaceNoProgram},
 	{cloud.ErrNoRemote, CodePlaceNoRemote},

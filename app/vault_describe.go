@@ -21,6 +21,8 @@ var (
 	ErrNoOtherWay = errors.New("app: no other way in has been proven")
 	// ErrVaultSignIn: this vault wants a sign-in in a browser, and there was none.
 	ErrVaultSignIn = errors.New("app: the vault wants a sign-in")
+	// ErrVaultSignInFailed: the sign-in in the browser did not come to its end.
+	ErrVaultSignInFailed = errors.New("app: the sign-in for the vault failed")
 	// ErrVaultInvitation: this vault makes records for those whom it has invited.
 	ErrVaultInvitation = errors.New("app: the vault wants an invitation")
 	// ErrOtherPassword: this is not the password that was last set or used here. No try was

@@ -114,7 +114,11 @@ func (a *App) admission(t vaultTarget) vault.Admission {
 	show := vault.Admission{Invitation: t.link.Invite}
 	if t.browser != nil && a.cfg.IDToken != nil {
 		show.IDToken = func(ctx context.Context, issuer, clientID, nonce string) (string, error) {
-			return a.cfg.IDToken(ctx, IDTokenRequest{Issuer: issuer, ClientID: clientID, Nonce: nonce}, t.browser)
+			token, err := a.cfg.IDToken(ctx, IDTokenRequest{Issuer: issuer, ClientID: clientID, Nonce: nonce}, t.browser)
+			if err != nil && ctx.Err() == nil {
+				return "", fmt.Errorf("%w: %w", ErrVaultSignInFailed, err)
+			}
+			return token, err
 		}
 	}
 	return show

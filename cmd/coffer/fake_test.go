@@ -33,19 +33,27 @@ type fakeProfile struct {
 	lines     [8]app.RecoveryLine
 	practice  bool
 	vault     app.VaultStatus
+	described app.VaultDescription
+	moved     app.MoveReport
+	left      app.LeaveReport
+	resets    int
 	overview  app.Overview
 	key       app.RootKey
 	closed    int
 
-	setupOptions   app.SetupOptions
-	openOptions    app.OpenOptions
-	unlockOptions  app.UnlockOptions
-	unlockSecret   string
-	backupOptions  app.BackupOptions
-	restoreOptions app.RestoreOptions
-	checkOptions   app.CheckOptions
-	verified       string
-	proven         bool
+	setupOptions  app.SetupOptions
+	openOptions   app.OpenOptions
+	unlockOptions app.UnlockOptions
+	unlockSecret  string
+	vaultLinks    []string
+
+	moveOptions     app.MoveOptions
+	passwordOptions app.PasswordOptions
+	backupOptions   app.BackupOptions
+	restoreOptions  app.RestoreOptions
+	checkOptions    app.CheckOptions
+	verified        string
+	proven          bool
 }
 
 func (f *fakeProfile) PlaceKinds() []app.PlaceKind {
@@ -159,8 +167,9 @@ func (f *fakeProfile) WriteSheet(_ context.Context, w io.Writer, _ app.RootKey, 
 	return err
 }
 func (f *fakeProfile) SheetInsideSources(string) bool { return false }
-func (f *fakeProfile) ChangePassword(_ context.Context, s app.Secret) error {
-	s.Expose(func(b []byte) { f.unlockSecret = string(b) })
+func (f *fakeProfile) SetPassword(_ context.Context, o app.PasswordOptions) error {
+	f.passwordOptions = o
+	o.Password.Expose(func(b []byte) { f.unlockSecret = string(b) })
 	return f.err
 }
 
@@ -169,6 +178,23 @@ func (f *fakeProfile) PracticePassword(context.Context, app.Secret) (bool, error
 }
 
 func (f *fakeProfile) VaultStatus(context.Context) (app.VaultStatus, error) { return f.vault, f.err }
+func (f *fakeProfile) InspectVault(_ context.Context, link string) (app.VaultDescription, error) {
+	f.vaultLinks = append(f.vaultLinks, link)
+	return f.described, f.err
+}
+
+func (f *fakeProfile) MoveVault(_ context.Context, o app.MoveOptions) (app.MoveReport, error) {
+	f.moveOptions = o
+	o.Password.Expose(func(b []byte) { f.unlockSecret = string(b) })
+	return f.moved, f.err
+}
+
+func (f *fakeProfile) LeaveVault(context.Context) (app.LeaveReport, error) { return f.left, f.err }
+
+func (f *fakeProfile) ResetVault(context.Context) error {
+	f.resets++
+	return f.err
+}
 
 // A ran is what a run of the program left behind.
 type ran struct {

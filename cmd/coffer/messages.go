@@ -65,6 +65,7 @@ var messages = map[app.Code]message{
 	app.CodeVaultInvitationBad: {say("The invitation in this link was used before, or has expired."), say("Ask whoever runs the vault for a new one.")},
 	app.CodeVaultSignIn:        {say("This vault wants a sign-in before it takes a new record."), say("Run the command where a browser can be opened.")},
 	app.CodeVaultSignInRefused: {say("The vault did not accept the sign-in."), say("Sign in with the account that whoever runs the vault knows. Nothing was changed.")},
+	app.CodeVaultSignInFailed:  {say("The sign-in in the browser did not come to its end."), say("Nothing was changed. Try again.")},
 	app.CodeVaultQuota:         {say("This account has as many records in the vault as it may."), say("'coffer vault leave', in another backup, makes room; or ask whoever runs the vault.")},
 	app.CodeVaultLimit:         {say("The vault has too many requests, and asks to wait until {until}. No try was used.", "The vault has too many requests, and asks to wait. No try was used."), say("Try again later.")},
 	app.CodeVaultSerial:        {say("Somebody else tries the password at this moment. No try was used."), say("If that is nobody you know, see 'coffer vault log'.")},

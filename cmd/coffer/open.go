@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,6 +23,7 @@ type openFlags struct {
 	from       string
 	repository string
 	keepKey    string
+	old        bool
 }
 
 func (p *program) openCommand() *cobra.Command {
@@ -32,8 +34,11 @@ back up into it. SOURCE are the folders of this computer that will be backed up;
 be left out.
 
 Without a flag it asks for the password, the passphrase or the 64 digits, whichever the
-backup has. A password whose vault is on another computer cannot be tried here, and costs
-no try.
+backup has. A password whose vault is on a network is tried there; one whose vault is on
+another computer cannot be tried here, and costs no try.
+
+When the vault knows of newer backups than the place shows, it stops: somebody shows an old
+state. Only who knows why goes on, with --old-place.
 
   coffer open --from /media/disk/Backup
   coffer open --from /media/disk/Backup --key-file recovery-key.txt ~/Documents`,
@@ -43,6 +48,7 @@ no try.
 	f.connect.add(cmd)
 	cmd.Flags().StringVar(&f.from, "from", "", "the `PLACE` that keeps the backup: a folder, or see 'coffer help places'")
 	cmd.Flags().StringVar(&f.repository, "repository", "", "which backup, where the place keeps several: the first digits of its `ID`")
+	cmd.Flags().BoolVar(&f.old, "old-place", false, "also open a place that lacks newer backups which the vault knows of")
 	addKeepKey(cmd, &f.keepKey)
 	must(cmd.MarkFlagRequired("from"))
 	must(cmd.MarkFlagDirname("from"))
@@ -54,7 +60,7 @@ func (p *program) openBackup(ctx context.Context, f *openFlags, args []string) e
 	if err != nil {
 		return err
 	}
-	o := app.OpenOptions{From: f.from, Repository: f.repository, KeepKey: keep}
+	o := app.OpenOptions{From: f.from, Repository: f.repository, KeepKey: keep, Old: f.old}
 	if o.Sources, o.Exclude, err = f.sources.resolve(args); err != nil {
 		return err
 	}
@@ -80,7 +86,7 @@ func (p *program) openBackup(ctx context.Context, f *openFlags, args []string) e
 }
 
 // enter tries the way in that a flag gives, or asks for one that the backup has.
-func (p *program) enter(ctx context.Context, a joiner, f *openFlags, try func(wayIn) error) error {
+func (p *program) enter(ctx context.Context, a profile, f *openFlags, try func(wayIn) error) error {
 	if f.secrets.given() {
 		w, err := f.secrets.read(p)
 		if err != nil {
@@ -96,7 +102,14 @@ func (p *program) enter(ctx context.Context, a joiner, f *openFlags, try func(wa
 	if err != nil {
 		return err
 	}
-	return p.askIn(ctx, waysOf(place, f.repository), try)
+	ways := waysOf(place, f.repository)
+	if slices.ContainsFunc(ways, func(w app.WayIn) bool { return w.VaultKind == app.VaultServer }) {
+		// Who runs it and how many tries are left is said before one is used.
+		if ways, err = a.WaysIn(ctx, f.from, f.repository); err != nil {
+			return err
+		}
+	}
+	return p.askIn(ctx, ways, try)
 }
 
 // waysOf returns the ways into the backup that was asked for. Where that is not clear,

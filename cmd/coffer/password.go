@@ -11,7 +11,7 @@ import (
 
 // A passwordUser sets and practices the password of a backup.
 type passwordUser interface {
-	ChangePassword(ctx context.Context, newPassword app.Secret) error
+	SetPassword(ctx context.Context, o app.PasswordOptions) error
 	PracticePassword(ctx context.Context, password app.Secret) (bool, error)
 }
 
@@ -25,20 +25,22 @@ replaced, without the old one: 'coffer password change'.`,
 
 func (p *program) passwordChangeCommand() *cobra.Command {
 	var secrets secretFlags
-	var file string
+	var file, link string
 	cmd := p.command("change", "Set a new password", `
 Sets a new password. The old one is not needed, only the key, which this computer keeps
 (or --key-file, --passphrase-file, --old-password-file). Nothing is uploaded again, and
 no old backup is lost.
 
-The new password is asked for twice, or read from --password-file.
+The new password is asked for twice, or read from --password-file. The vault that guards
+the old one guards the new one, too; --vault names another one.
 
   coffer password change`,
 		cobra.NoArgs, func(ctx context.Context, _ []string) error {
-			return p.withKey(ctx, &secrets, func(a profile) error { return p.passwordChange(ctx, a, file) })
+			return p.withKey(ctx, &secrets, func(a profile) error { return p.passwordChange(ctx, a, file, link) })
 		})
 	f := cmd.Flags()
 	f.StringVar(&file, "password-file", "", "read the new password from `FILE` (- is standard input)")
+	addVault(cmd, &link)
 	f.StringVar(&secrets.password, "old-password-file", "", "open the backup with the password in `FILE`")
 	f.StringVar(&secrets.passphrase, "passphrase-file", "", "open the backup with the passphrase in `FILE`")
 	f.StringVar(&secrets.key, "key-file", "", "open the backup with the 64 digits in `FILE`")
@@ -46,7 +48,10 @@ The new password is asked for twice, or read from --password-file.
 	return cmd
 }
 
-func (p *program) passwordChange(ctx context.Context, a passwordUser, file string) (err error) {
+func (p *program) passwordChange(ctx context.Context, a profile, file, link string) (err error) {
+	if err := p.showVault(ctx, a, link); err != nil {
+		return err
+	}
 	var secret app.Secret
 	if file != "" {
 		secret, err = p.readSecretFile(file)
@@ -57,7 +62,7 @@ func (p *program) passwordChange(ctx context.Context, a passwordUser, file strin
 		return err
 	}
 	defer secret.Wipe()
-	if err := a.ChangePassword(ctx, secret); err != nil {
+	if err := a.SetPassword(ctx, app.PasswordOptions{Password: secret, Vault: link, Browser: p.browser}); err != nil {
 		return err
 	}
 	debug.FreeOSMemory()

@@ -52,7 +52,7 @@ type profile interface {
 	checker      // check.go
 	keyHolder    // key.go
 	passwordUser // password.go
-	vaultAsker   // vault.go
+	vaultKeeper  // vault.go
 	connector    // connect.go
 	placeKeeper  // place.go
 	networker    // network.go

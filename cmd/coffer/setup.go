@@ -38,6 +38,7 @@ type setupFlags struct {
 	sources sourceFlags
 	connect connectFlags
 	to      string
+	vault   string
 	newKey  bool
 	keepKey string
 }
@@ -51,7 +52,8 @@ does that.
 
 Choose how to get back in:
   a password       short enough to remember; a vault guards it and counts the tries
-                   (without any flag it is asked for; --password-file reads it)
+                   (without any flag it is asked for; --password-file reads it). The vault
+                   is on this computer, or with --vault on a network
   a recovery key   64 digits, and nothing else (--new-key prints them once, alone, on
                    standard output; --key-file takes your own)
   a passphrase     long; no vault guards it (--passphrase-file)
@@ -59,6 +61,7 @@ Choose how to get back in:
 Nobody can reset any of these for you. Save the recovery sheet: 'coffer key sheet'.
 
   coffer setup --to /media/disk/Backup ~/Documents ~/Pictures
+  coffer setup --to /media/disk/Backup --vault 'coffer-vault://...' ~/Documents
   coffer setup --to /media/disk/Backup --new-key ~/Documents > recovery-key.txt
   coffer setup --to drive: --drive-client client.json ~/Documents
   coffer setup --to sftp://ann@nas.example/backup --ssh-key ~/.ssh/id_ed25519 ~/Documents`,
@@ -69,10 +72,33 @@ Nobody can reset any of these for you. Save the recovery sheet: 'coffer key shee
 	cmd.Flags().StringVar(&f.to, "to", "", "the `PLACE` that keeps the backup: a folder, or see 'coffer help places'")
 	cmd.Flags().BoolVar(&f.newKey, "new-key", false, "lock with a new 64-digit key, printed once on standard output")
 	addKeepKey(cmd, &f.keepKey)
+	addVault(cmd, &f.vault)
 	must(cmd.MarkFlagRequired("to"))
 	must(cmd.MarkFlagDirname("to"))
 	cmd.MarkFlagsMutuallyExclusive("new-key", "password-file", "passphrase-file", "key-file")
+	for _, other := range []string{"new-key", "passphrase-file", "key-file"} {
+		cmd.MarkFlagsMutuallyExclusive("vault", other)
+	}
 	return cmd
+}
+
+func addVault(cmd *cobra.Command, value *string) {
+	cmd.Flags().StringVar(value, "vault", "", "the `LINK` of the vault on a network that guards the password; default: the vault on this computer")
+}
+
+// showVault says who runs a vault, before anybody thinks of a password for it.
+func (p *program) showVault(ctx context.Context, a vaultKeeper, link string) error {
+	if link == "" {
+		return nil
+	}
+	d, err := a.InspectVault(ctx, link)
+	if err != nil {
+		return err
+	}
+	if !p.console.json {
+		p.console.note("%s", describeText(d))
+	}
+	return nil
 }
 
 // must stops a program whose own command tree is wrong: it cannot happen to a user.
@@ -123,6 +149,9 @@ func (p *program) setup(ctx context.Context, f *setupFlags, args []string) error
 		if err != nil {
 			return err
 		}
+		if err := p.showVault(ctx, a, f.vault); err != nil {
+			return err
+		}
 		// After the place: nobody is to think of a password for one that is not there.
 		if ask {
 			if w, err = p.setupLock(f); err != nil {
@@ -131,7 +160,7 @@ func (p *program) setup(ctx context.Context, f *setupFlags, args []string) error
 		}
 		made, err := a.Setup(ctx, app.SetupOptions{
 			To: to, Create: true, Sources: sources, Exclude: exclude,
-			Lock: w.lock, Secret: w.secret, Key: w.key, KeepKey: keep,
+			Lock: w.lock, Secret: w.secret, Key: w.key, KeepKey: keep, Vault: f.vault, Browser: p.browser,
 		})
 		if err != nil {
 			return err

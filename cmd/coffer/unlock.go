@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"coffer/app"
@@ -64,6 +65,7 @@ func unlockWith(ctx context.Context, a unlocker, w wayIn) error {
 // other than another try helps. Tries are a budget: what is left is said before each.
 func (p *program) askIn(ctx context.Context, ways []app.WayIn, try func(wayIn) error) error {
 	way := bestWay(ways)
+	p.sayVault(ways)
 	if way.Kind == app.LockPassword && way.TriesLeft > 0 {
 		p.console.warn("%s", triesText(way.TriesLeft))
 	}
@@ -87,12 +89,29 @@ func (p *program) askIn(ctx context.Context, ways []app.WayIn, try func(wayIn) e
 	}
 }
 
+// sayVault says who runs the vault on a network that a password is for, or why it is not
+// asked for.
+func (p *program) sayVault(ways []app.WayIn) {
+	for _, w := range ways {
+		if w.Kind != app.LockPassword || w.VaultKind != app.VaultServer {
+			continue
+		}
+		if w.Refusal.Code != "" {
+			c := complain(w.Refusal, nil)
+			p.console.warn("%s\n%s", c.says, c.advice)
+			continue
+		}
+		p.console.warn("The vault is run by %s (%s).\n%s", orUnknown(w.VaultName), printable(w.VaultAddress),
+			strings.TrimSuffix(hardwareText(w.Hardware, w.Enforced), "\n"))
+	}
+}
+
 // bestWay is the way that people are asked for first.
 func bestWay(ways []app.WayIn) app.WayIn {
 	for _, kind := range []app.LockKind{app.LockPassword, app.LockPassphrase} {
 		for _, w := range ways {
-			usable := w.State != "destroyed" && !w.Until.After(time.Now())
-			if w.Kind == kind && usable && (kind != app.LockPassword || w.VaultHere) {
+			usable := w.State != "destroyed" && !w.Until.After(time.Now()) && w.Refusal.Code == ""
+			if w.Kind == kind && usable && (kind != app.LockPassword || w.VaultHere || w.Usable) {
 				return w
 			}
 		}

@@ -80,6 +80,7 @@ func Config(home string, getenv func(string) string) (app.Config, error) {
 	return app.Config{
 		Home: own, VaultDir: vaultDir, Computer: computerName(), UserHome: user, Version: Version,
 		Keyring: openKeyring(getenv), Places: places, Log: log, VaultWaits: waits, Getenv: getenv,
+		Dial: places.line.Dial, IDToken: places.idToken,
 	}, nil
 }
 
