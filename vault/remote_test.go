@@ -430,7 +430,7 @@ func TestAnOldTicketIsRenewed(t *testing.T) {
 	}
 }
 
-// TestManyGuessersGetNoMoreThanTheirTries: 32 at once, through one client that others use,
+// TestManyGuessersGetNoMoreThanTheirTries: 16 at once, through one client that others use,
 // too.
 func TestManyGuessersGetNoMoreThanTheirTries(t *testing.T) {
 	f := newFront(t, frontOptions{})
@@ -443,7 +443,7 @@ func TestManyGuessersGetNoMoreThanTheirTries(t *testing.T) {
 	}})
 	slot := enroll(t, c, crypto.NewRootKey(), nil)
 	var group sync.WaitGroup
-	for range 32 {
+	for range 16 {
 		group.Go(func() {
 			_, _, err := c.Open(t.Context(), slot, secret(wrongPassword))
 			if err == nil || errors.Is(err, vault.ErrVaultRolledBack) || errors.Is(err, vault.ErrOffline) {
