@@ -31,13 +31,13 @@ func (k *tokenlike) DestroyKey(_ context.Context, _ seal.ID, handle []byte) erro
 	return nil
 }
 
-// TestAKeyThatACrashHasSparedIsDestroyedLater: by the next start of the vault.
-func TestAKeyThatACrashHasSparedIsDestroyedLater(t *testing.T) {
+// newTestServer returns a server with a store in a file, and this sealer.
+func newTestServer(t *testing.T, sealer seal.Sealer) *Server {
+	t.Helper()
 	db, err := bolt.Open(filepath.Join(t.TempDir(), "vault.db"), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sealer := &tokenlike{Soft: seal.NewSoft([32]byte{1}), destroyed: map[string]bool{}}
 	s, err := New(Config{
 		VaultID: [16]byte{7}, Store: db, Sealer: sealer, Key: opaque.GenerateServerKey(),
 		Receipts: ed25519.NewKeyFromSeed(make([]byte, 32)), Waits: []time.Duration{},
@@ -51,6 +51,13 @@ func TestAKeyThatACrashHasSparedIsDestroyedLater(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	return s
+}
+
+// TestAKeyThatACrashHasSparedIsDestroyedLater: by the next start of the vault.
+func TestAKeyThatACrashHasSparedIsDestroyedLater(t *testing.T) {
+	sealer := &tokenlike{Soft: seal.NewSoft([32]byte{1}), destroyed: map[string]bool{}}
+	s := newTestServer(t, sealer)
 	id, n := [16]byte{1}, uint64(0)
 	step := func(erase bool) error {
 		return s.change(t.Context(), id, func(*record) (*record, verdict, error) {

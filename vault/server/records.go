@@ -78,7 +78,7 @@ func (r row) keys() []oprf {
 
 // destroyDropped destroys the OPRF keys that a change has taken from a record, where they
 // live outside of it. The change is durable already: a crash in between leaves a key that
-// no record knows, and the sealer finds it at its next start.
+// no record knows, and [Server.Tidy] finds it at the next start.
 func (s *Server) destroyDropped(ctx context.Context, id [16]byte, had []oprf, next *record) error {
 	if next == nil {
 		return nil

@@ -226,6 +226,33 @@ func (s *Server) Sweep(ctx context.Context) error {
 	return lister.List(ctx, func(id [16]byte) error { return s.settle(ctx, id) })
 }
 
+// Tidy destroys the OPRF keys in hardware that no record knows: a crash came after the
+// change that dropped them, and each takes room in the chip. It runs before the server
+// answers anybody, and does nothing for a sealer that has none to find.
+func (s *Server) Tidy(ctx context.Context) error {
+	sweeper, ok := s.cfg.Sealer.(seal.Sweeper)
+	lister, lists := s.cfg.Store.(store.Lister)
+	if !ok || !lists {
+		return nil
+	}
+	var live [][]byte
+	err := lister.List(ctx, func(id [16]byte) error {
+		r, err := s.fetch(ctx, id)
+		if errors.Is(err, errOther) {
+			return nil
+		}
+		live = append(live, r.keys()...)
+		return err
+	})
+	if err == nil {
+		err = sweeper.Sweep(ctx, live)
+	}
+	if err != nil {
+		return fmt.Errorf("destroy keys that no record knows: %w", err)
+	}
+	return nil
+}
+
 // settle brings one record up to now.
 func (s *Server) settle(ctx context.Context, id [16]byte) error {
 	err := s.change(ctx, id, func(r *record) (*record, verdict, error) {

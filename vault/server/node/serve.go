@@ -36,6 +36,9 @@ func (n *Node) Serve(ctx context.Context) error {
 
 // tasks opens all listeners, so that none is served when one is missing.
 func (n *Node) tasks(ctx context.Context) (tasks []task, err error) {
+	if err := n.server.Tidy(ctx); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrStore, err)
+	}
 	var open []net.Listener
 	defer func() {
 		if err != nil {

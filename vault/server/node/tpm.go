@@ -32,6 +32,7 @@ func (o opening) openTPM(ctx context.Context, p *parts, spec sealSpec) error {
 		if err != nil {
 			return err
 		}
+		p.closers = append(p.closers, counting.Close) // ends challenges, which would stay in the chip
 		p.store, p.sealer = counting, counting
 		if p.facts.attestation, err = chip.AttestationKey(ctx); err != nil {
 			return err

@@ -118,6 +118,14 @@ type Counter interface {
 	Evidence(ctx context.Context, id ID, reference []byte, nonce [32]byte) ([]byte, error)
 }
 
+// A Sweeper is a Sealer that can find OPRF keys that no record knows any more: a crash came
+// after the change that dropped them.
+type Sweeper interface {
+	// Sweep destroys all OPRF keys of the store but the live ones. It is for a vault that
+	// starts, before it makes any.
+	Sweep(ctx context.Context, live [][]byte) error
+}
+
 const (
 	labelKey    = "coffer-vault/1/record-key"
 	labelRecord = "coffer-vault/1/record-body"
