@@ -1,0 +1,143 @@
+package vault_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+
+	"coffer/crypto"
+	"coffer/crypto/aead"
+	"coffer/vault"
+	"coffer/vault/protocol"
+)
+
+// cheapest is the least that a client of the product pays.
+var cheapest = crypto.KDFCost{MemoryKiB: 64 << 10, Time: 3, Threads: 4}
+
+func secret(s string) crypto.Secret { return crypto.NewSecret([]byte(s)) }
+
+func saveNothing(vault.Pending) error { return nil }
+
+// TestPromise01: the vault never sees the password or the root key. The product's own client
+// sets up a backup, then tries a wrong and a right password. Both secrets are looked for in
+// what passes inside of TLS, in what is inside of the envelopes, on the disks, in the logs,
+// and in the memory of the vault in the middle of the right attempt, and after it.
+func TestPromise01(t *testing.T) {
+	inWorlds(t, everywhere, func(t *testing.T, w *world) {
+		right, wrongOne := "Ofenrohr 4711 "+unique(), "Krummstab 0815 "+unique()
+		f := w.newFront(t)
+		dumps := map[string][]byte{}
+		var once sync.Once
+		dumping := false
+		f.obey(func(x *passing) fate {
+			if dumping && x.kind == protocol.KindFinish {
+				once.Do(func() { dumps["memory in the middle"] = w.first().dump(t) })
+			}
+			return passes
+		})
+		c := w.client(f.address, f.link, vault.RemoteOptions{Device: "proof"})
+		root := crypto.NewRootKey()
+		slot, err := c.Enroll(t.Context(), root, secret(right), cheapest, nil, saveNothing)
+		must(t, err)
+		if _, _, err = c.Open(t.Context(), slot, secret(wrongOne)); !errors.Is(err, vault.ErrWrongPassword) {
+			t.Fatalf("the wrong password: %v", err)
+		}
+		dumping = true
+		got, _, err := c.Open(t.Context(), slot, secret(right))
+		if err != nil || !got.Equal(root) {
+			t.Fatalf("the right password: %v", err)
+		}
+		dumps["memory afterwards"] = w.first().dump(t)
+
+		places := map[string][]byte{"logs": w.first().logs()}
+		for name, dump := range dumps {
+			places[name] = dump
+		}
+		var outer, inner bytes.Buffer
+		for _, x := range f.passed() {
+			outer.Write(append(x.outer, x.outerReply...))
+			inner.Write(append(x.inner, x.innerReply...))
+		}
+		places["the wire inside of TLS"], places["the envelopes, opened"] = outer.Bytes(), inner.Bytes()
+		var disks bytes.Buffer
+		folders := w.disks()
+		if w.token != nil {
+			folders = append(folders, w.token.dir)
+		}
+		for _, data := range raw(t, folders...) {
+			disks.Write(data)
+		}
+		places["the disks"] = disks.Bytes()
+		mustNotHold(t, places, map[string][]byte{
+			"the right password": []byte(right), "the wrong password": []byte(wrongOne), "the root key": exposed(root),
+		})
+		mustHoldControls(t, w, places, slot, f)
+	})
+}
+
+func mustNotHold(t *testing.T, places, secrets map[string][]byte) {
+	t.Helper()
+	for what, s := range secrets {
+		for place, hay := range places {
+			if names := found(hay, s); len(names) > 0 {
+				t.Errorf("%s is in %s: %v", what, place, names)
+			}
+		}
+	}
+}
+
+// mustHoldControls requires that the same search finds what is there.
+func mustHoldControls(t *testing.T, w *world, places map[string][]byte, slot vault.Slot, f *front) {
+	t.Helper()
+	id := f.key.Public().ID()
+	for place, there := range map[string][]byte{
+		"the disks": slot.Record[:], "the envelopes, opened": slot.Record[:], "logs": []byte("serving vault or the like")[:7],
+		"memory in the middle": slot.Record[:], "memory afterwards": slot.Record[:], "the wire inside of TLS": id[:],
+	} {
+		if len(places[place]) == 0 || len(there) >= 8 && len(found(places[place], there)) == 0 || !bytes.Contains(places["logs"], []byte("serving")) {
+			t.Errorf("the search does not find what is in %s (%d bytes): it could not fail", place, len(places[place]))
+		}
+	}
+}
+
+// dump is the memory of the node, as root gets it.
+func (n *node) dump(t *testing.T) []byte {
+	t.Helper()
+	prefix := filepath.Join(t.TempDir(), "core")
+	pid := strconv.Itoa(n.cmd.Process.Pid)
+	if out, err := exec.Command(program(t, "gcore"), "-o", prefix, pid).CombinedOutput(); err != nil {
+		t.Errorf("gcore: %v: %s", err, tail(out))
+		return nil
+	}
+	core, err := os.ReadFile(prefix + "." + pid)
+	if err != nil {
+		t.Error(err)
+	}
+	if err := os.Remove(prefix + "." + pid); err != nil {
+		t.Error(err)
+	}
+	if len(core) < 1<<20 {
+		t.Errorf("a core of %d bytes is none", len(core))
+	}
+	return core
+}
+
+func exposed(root crypto.RootKey) (key []byte) {
+	root.Expose(func(b []byte) { key = bytes.Clone(b) })
+	return key
+}
+
+// unique is a text that is nowhere else.
+func unique() string {
+	const letters = "abcdefghijklmnop"
+	text := make([]byte, 20)
+	for i, b := range aead.Random(len(text)) {
+		text[i] = letters[b%16]
+	}
+	return string(text)
+}
