@@ -89,7 +89,7 @@ func (c *changing) showGuard(sc *scope, box *fyne.Container, other func()) {
 func (c *changing) save(sc *scope, w *wizardPage, browser *vaultSignIn, secret app.Secret) {
 	options := app.PasswordOptions{Password: secret, Vault: c.vault.link, Browser: browser.ask}
 	w.work(say("change.working"))
-	cancel := run(sc, func(ctx context.Context) (struct{}, error) { return struct{}{}, c.coffer.SetPassword(ctx, options) },
+	browser.stop = run(sc, func(ctx context.Context) (struct{}, error) { return struct{}{}, c.coffer.SetPassword(ctx, options) },
 		func(_ struct{}, err error) {
 			secret.Wipe()
 			browser.end()
@@ -104,7 +104,4 @@ func (c *changing) save(sc *scope, w *wizardPage, browser *vaultSignIn, secret a
 			}
 			w.finish(say("change.done.title"), say("change.done.body"), c.leave)
 		})
-	if c.vault.signsIn() {
-		w.offerStop(cancel)
-	}
 }

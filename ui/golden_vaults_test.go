@@ -1,6 +1,8 @@
 package ui
 
 import (
+	"time"
+
 	"fyne.io/fyne/v2/test"
 
 	"coffer/app"
@@ -10,7 +12,7 @@ import (
 // pasteLink goes through the page that asks for the link of a vault.
 func pasteLink(r *rig) {
 	r.fill(0, canned.Link)
-	r.tap("Look at it")
+	r.tap(say("vaultlink.button"))
 }
 
 // saying is a computer that a vault says something to.
@@ -50,7 +52,7 @@ func takenWith(change func(*canned.Coffer)) func() *canned.Coffer {
 func wrongOnce(r *rig) {
 	atBackup(restoreOpen)(r)
 	r.fill(0, "not the password")
-	r.tap("Open")
+	r.tap(say("open.button"))
 }
 
 // uninvited is a vault that wants an invitation, which the link lacks.
@@ -80,10 +82,10 @@ func signingInAtVault() *canned.Coffer {
 
 // vaultStories are the screens about vaults on a network.
 func vaultStories() []story {
-	toPassword := func(r *rig) { pasteLink(r); r.tap("Use this vault") }
+	toPassword := func(r *rig) { pasteLink(r); r.tap(say("vaultabout.button")) }
 	return []story{
 		{"setup-vault-link", canned.Offered, "setup/vault", func(r *rig) { r.fill(0, canned.Link) }},
-		{"setup-vault-mistyped", canned.Offered, "setup/vault", func(r *rig) { r.fill(0, canned.Link[:40]); r.tap("Look at it") }},
+		{"setup-vault-mistyped", canned.Offered, "setup/vault", func(r *rig) { r.fill(0, canned.Link[:40]); r.tap(say("vaultlink.button")) }},
 		{"setup-vault-expired", linkRefused(app.CodeVaultExpired), "setup/vault", pasteLink},
 		{"setup-vault-about", canned.Offered, "setup/vault", pasteLink},
 		{"setup-vault-about-office", saying(canned.Office()), "setup/vault", pasteLink},
@@ -94,7 +96,7 @@ func vaultStories() []story {
 		{"setup-lock-vault", canned.Offered, "setup/vault", toPassword},
 		{"key-change-vault", canned.Guarded, "key/change", nil},
 		{"key-vault", canned.Guarded, "key", nil},
-		{"key-vault-details", canned.Guarded, "key", func(r *rig) { r.tap("Details") }},
+		{"key-vault-details", canned.Guarded, "key", func(r *rig) { r.tap(say("vaultcard.details")) }},
 		{"key-vault-guessed", canned.Guessed, "key", nil},
 		{"key-vault-offline", refusedBy(app.CodeVaultOffline), "key", nil},
 		{"key-vault-alarm", refusedBy(app.CodeVaultEvidence), "key", nil},
@@ -102,25 +104,26 @@ func vaultStories() []story {
 		{"key-move-sign-in", signingInAtVault, "key/move/vault", func(r *rig) {
 			toPassword(r)
 			r.fill(0, "correct horse")
-			test.Tap(r.button("Move it"))
+			test.Tap(r.button(say("vaultmove.button")))
 			r.until("the browser", func() bool { return len(r.opened) > 0 })
 		}},
-		{"key-move-done", canned.Guarded, "key/move/vault", func(r *rig) { toPassword(r); r.fill(0, "correct horse"); r.tap("Move it") }},
+		{"key-move-done", canned.Guarded, "key/move/vault", func(r *rig) { toPassword(r); r.fill(0, "correct horse"); r.tap(say("vaultmove.button")) }},
 		{"key-move-back", canned.Guarded, "key/move-back", nil},
 		{"key-leave", canned.Guarded, "key/leave", nil},
 		{"key-leave-unproven", canned.Guessed, "key/leave", nil},
-		{"key-leave-done", canned.Guarded, "key/leave", func(r *rig) { r.fill(0, "correct horse"); r.tap("Leave the vault") }},
-		{"key-receipt", canned.Guarded, "key", func(r *rig) { r.tap("Receipt") }},
+		{"key-leave-done", canned.Guarded, "key/leave", func(r *rig) { r.fill(0, "correct horse"); r.tap(say("vaultleave.button")) }},
+		{"key-receipt", canned.Guarded, "key", func(r *rig) { r.tap(say("vaultleft.receipt")) }},
 		{"restore-open-vault", takenWith(func(*canned.Coffer) {}), "restore/where", atBackup(restoreOpen)},
-		{"restore-open-vault-wrong", takenWith(openFails(app.Failure{
-			Code: app.CodeWrongPassword, Args: map[string]string{"tries": "6", "until": canned.Now.Add(5 * 60e9).Format("2006-01-02T15:04:05Z07:00")},
-		})), "restore/where", wrongOnce},
+		{"restore-open-vault-wrong", takenWith(func(c *canned.Coffer) {
+			c.Ways[0].TriesLeft = 7
+			c.OpenErr = canned.Trouble{Code: app.CodeWrongPassword, Args: map[string]string{"tries": "6", "until": canned.Now.Add(5 * time.Minute).Format(time.RFC3339)}}
+		}), "restore/where", wrongOnce},
 		{"restore-open-vault-offline", takenWith(func(c *canned.Coffer) {
 			c.Ways[0].TriesLeft, c.Ways[0].State, c.Ways[0].Refusal = -1, "", app.Failure{Code: app.CodeVaultOffline}
 		}), "restore/where", atBackup(restoreOpen)},
 		{"restore-open-vault-unknown", takenWith(openFails(app.Failure{Code: app.CodeOutcomeUnknown})), "restore/where", wrongOnce},
 		{"restore-open-vault-alarm", takenWith(func(c *canned.Coffer) {
 			c.Ways[0].TriesLeft, c.Ways[0].State, c.Ways[0].Refusal = -1, "", app.Failure{Code: app.CodeVaultRolledBack}
-		}), "restore/where", func(r *rig) { atBackup(restoreOpen)(r); r.choose("With the password") }},
+		}), "restore/where", func(r *rig) { atBackup(restoreOpen)(r); r.choose(say("open.way.password")) }},
 	}
 }

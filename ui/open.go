@@ -188,7 +188,7 @@ func (o *unlocker) fields(way app.WayIn, state wayState) {
 	})
 	inner := stack(gap3, labelled(say("secret."+string(o.lock)), o.secret), show, o.tries.box)
 	if o.lock == app.LockPassword {
-		inner.Add(small(guardOfWay(way).line()))
+		inner.Add(small(guardOfWay(way).short()))
 	}
 	o.holder.Add(card(inner))
 	o.sayTries(way)
@@ -225,20 +225,21 @@ func (o *unlocker) waits(way app.WayIn) {
 	if way.TriesLeft >= 0 {
 		about.Add(plain(sayN("open.tries", int64(way.TriesLeft))))
 	}
-	about.Add(small(guardOfWay(way).line()))
+	about.Add(small(guardOfWay(way).short()))
 	o.holder.Add(about)
 	var count func()
 	count = func() {
 		rest := way.Until.Sub(o.now())
 		if rest <= 0 {
 			o.choose(o.lock) // also when the vault does not answer now
-			o.refreshWays()
+			o.window.Canvas().Focus(o.secret)
 			return
 		}
 		left.set(say("open.waits.left", "time", span(rest)))
 		o.tick = o.sc.later(min(countdownTick, rest+time.Second), count)
 	}
 	count()
+	o.sc.later(way.Until.Sub(o.now())+time.Second, o.refreshWays) // however the clock was set meanwhile
 }
 
 func (o *unlocker) stopCounting() {
@@ -318,6 +319,8 @@ func (o *unlocker) refused(err error) {
 		o.secret.SetText("")
 		if state := stateOfWay(o.way(), o.now()); state == wayOpen || state == wayLast {
 			o.window.Canvas().Focus(o.secret)
+		} else {
+			o.window.Canvas().Focus(o.w.back)
 		}
 	}
 	o.refreshWays()

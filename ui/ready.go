@@ -30,7 +30,7 @@ func (d *desk) readyPage(sc *scope, r rail, coffer setUp, state *setupState, bac
 		w.work(say("ready.working"))
 		opts := state.options()
 		opts.Browser = browser.ask
-		cancel := run(sc, func(ctx context.Context) (app.SetupResult, error) { return coffer.Setup(ctx, opts) },
+		browser.stop = run(sc, func(ctx context.Context) (app.SetupResult, error) { return coffer.Setup(ctx, opts) },
 			func(result app.SetupResult, err error) {
 				browser.end()
 				w.rest()
@@ -41,9 +41,6 @@ func (d *desk) readyPage(sc *scope, r rail, coffer setUp, state *setupState, bac
 				result.Key.Wipe()
 				done()
 			})
-		if opts.Vault != "" && state.vault.signsIn() {
-			w.offerStop(cancel) // what was begun is taken up, or away, by the next start
-		}
 	}
 	facts := stack(gap4,
 		fact("what", say("ready.keep"), what),

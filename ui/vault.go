@@ -86,6 +86,11 @@ func (g guard) line() string {
 	if !g.remote() && g.here {
 		return say("vault.line.here")
 	}
+	return g.short()
+}
+
+// short is the line where somebody opens a backup, and chooses no vault.
+func (g guard) short() string {
 	tries := say("vault.tries-unknown")
 	if g.tries > 0 {
 		tries = sayN("vault.tries", int64(g.tries))

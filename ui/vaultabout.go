@@ -45,16 +45,23 @@ func registerText(v app.VaultDescription) string {
 }
 
 // vaultCautions are what should give people pause before they choose a vault.
-func vaultCautions(v app.VaultDescription, now time.Time) []string {
-	var list []string
+func vaultCautions(v app.VaultDescription, now time.Time) []fyne.CanvasObject {
+	var list []fyne.CanvasObject
+	add := func(head, body string) { list = append(list, newNotice(toneCareful, head, body, nil).box) }
+	var lines []string
+	for _, c := range v.Changes {
+		if c.Kind != "restored" { // said below, with its date
+			lines = append(lines, changeOf(c.Kind, c.Before, c.After))
+		}
+	}
+	if len(lines) > 0 {
+		add(say("vaultabout.weaker"), strings.Join(lines, "\n"))
+	}
 	if v.Incarnation > 0 {
-		list = append(list, sayN("vaultabout.restored", int64(min(v.Incarnation, 1<<30)), "date", day(v.Issued)))
+		add("", sayN("vaultabout.restored", int64(min(v.Incarnation, 1<<30)), "date", day(v.Issued)))
 	}
 	if v.Expires.Before(now.Add(expiresSoon)) {
-		list = append(list, say("vaultabout.expires", "until", day(v.Expires)))
-	}
-	for _, c := range v.Changes {
-		list = append(list, changeOf(c.Kind, c.Before, c.After))
+		add("", say("vaultabout.expires", "until", day(v.Expires)))
 	}
 	return list
 }

@@ -134,7 +134,7 @@ func keysText(v app.VaultStatus) string {
 
 func (c *vaultCard) checkedText(v app.VaultStatus) string {
 	if v.Reachable {
-		return say("vaultcard.checked", "when", moment(c.now(), c.now()))
+		return sentenceCase(say("vaultcard.checked", "when", moment(c.now(), c.now())))
 	}
 	return say("vaultcard.unchecked")
 }
@@ -267,18 +267,13 @@ func (c *vaultCard) event(e app.VaultEvent, known map[string]bool) fyne.CanvasOb
 	case "destroyed", "frozen":
 		sign, color = "danger", theme.ColorNameError
 	}
-	text := stack(gap1, plain(vaultEvent(e.Kind)))
-	after := sayN("vaultlog.left", int64(e.Left))
-	from := say("vaultlog.from", "device", deviceName(e.Device), "left", after)
-	style := wordStyle{size: sizeSmall, color: colorMuted}
+	key, style := "vaultlog.from", wordStyle{size: sizeSmall, color: colorMuted}
 	attempt := e.Kind == "try" || e.Kind == "wrong" || e.Kind == "destroyed"
-	if attempt && !known[e.Device] { // a try from where nobody has shown yet that they belong here
-		from = say("vaultlog.stranger", "device", deviceName(e.Device), "left", after)
-		style.color, style.bold = theme.ColorNameWarning, true
+	if attempt && !known[e.Device] { // from where nobody has shown yet that they belong here
+		key, style.color, style.bold = "vaultlog.stranger", theme.ColorNameWarning, true
 	}
-	text.Add(newWords(from, style))
-	when := newWords(moment(e.At, c.now()), wordStyle{whole: true, size: sizeSmall, color: colorMuted})
-	return rowTop(gap3, 1, icon(sign, color), text, when)
+	from := say(key, "when", moment(e.At, c.now()), "device", deviceName(e.Device), "left", sayN("vaultlog.left", int64(e.Left)))
+	return rowTop(gap3, 1, icon(sign, color), stack(gap1, plain(vaultEvent(e.Kind)), newWords(sentenceCase(from), style)))
 }
 
 // vaultEvent names a line of the vault's log. A kind of a newer vault is shown as it is.

@@ -33,13 +33,14 @@ type choosingVault struct {
 func (c *choosingVault) linkPage() {
 	sc := c.tasks.scope()
 	var w *wizardPage
-	entry, said := newMonoField(linkScheme), newHint()
+	entry, said, asking := newMonoField(linkScheme), newHint(), newAsking()
 	entry.SetText(c.link)
-	look := func() { c.look(sc, w, said) }
+	look := func() { c.look(sc, w, said, asking) }
 	take := func(path string) { c.takeFile(sc, path, entry, said) }
 	entry.OnChanged = func(s string) {
 		c.link = s
 		said.clear()
+		asking.cancel()
 		w.allowQuietly(linkIn(s) != "")
 	}
 	entry.OnSubmitted = func(string) { w.accept() }
@@ -49,7 +50,7 @@ func (c *choosingVault) linkPage() {
 		title: say("vaultlink.title"),
 		lead:  say("vaultlink.lead"),
 		body: []fyne.CanvasObject{
-			card(stack(gap3, labelled(say("vaultlink.link"), entry), said.box, row(0, file))),
+			card(stack(gap3, labelled(say("vaultlink.link"), entry), said.box, asking.box, row(0, file))),
 			newNotice(tonePlain, say("vaultlink.first.title"), say("vaultlink.first.body"), nil).box,
 		},
 		next: say("vaultlink.button"), onNext: look, back: c.leave, focus: entry, drop: take,
@@ -74,12 +75,14 @@ func (c *choosingVault) takeFile(sc *scope, path string, entry *field, said *hin
 }
 
 // look asks the vault who it is. Nothing is sent but the question.
-func (c *choosingVault) look(sc *scope, w *wizardPage, said *hint) {
+func (c *choosingVault) look(sc *scope, w *wizardPage, said *hint, asking *asking) {
 	link := linkIn(c.link)
-	w.work(say("vaultlink.working"))
-	cancel := run(sc, func(ctx context.Context) (app.VaultDescription, error) { return c.coffer.InspectVault(ctx, link) },
+	said.clear()
+	w.next.enable(false)
+	asking.stop.OnTapped = run(sc, func(ctx context.Context) (app.VaultDescription, error) { return c.coffer.InspectVault(ctx, link) },
 		func(told app.VaultDescription, err error) {
-			w.rest()
+			asking.end()
+			w.allow(true)
 			if err != nil {
 				c.refused(w, said, link, c.explain(err))
 				return
@@ -87,7 +90,39 @@ func (c *choosingVault) look(sc *scope, w *wizardPage, said *hint) {
 			c.link, c.told = link, told
 			c.aboutPage()
 		})
-	w.offerStop(cancel)
+	asking.begin()
+}
+
+// asking shows that a vault is being asked, with Cancel beside it: below the page, the two
+// leave no room for the buttons at large text.
+type asking struct {
+	box     *fyne.Container
+	spinner *busy
+	stop    *button
+}
+
+func newAsking() *asking {
+	a := &asking{spinner: newBusy(), stop: push(say("button.cancel"), "", nil)}
+	a.box = wrapRow(gap3, a.spinner.box, a.stop)
+	a.end()
+	return a
+}
+
+func (a *asking) begin() {
+	a.spinner.start(say("vaultlink.working"))
+	a.box.Show()
+}
+
+// cancel ends a question about what is not the text any more.
+func (a *asking) cancel() {
+	if a.box.Visible() {
+		a.stop.press()
+	}
+}
+
+func (a *asking) end() {
+	a.spinner.stop()
+	a.box.Hide()
 }
 
 // refused says why the vault of a link cannot be chosen. Each reason has a sentence of its
@@ -135,13 +170,11 @@ func (c *choosingVault) aboutPage() {
 	if !admitted {
 		body = append(body, newNotice(toneCareful, say("vaultabout.invite-needed.title"), say("vaultabout.invite-needed.body"), nil).box)
 	}
-	for _, text := range vaultCautions(c.told, c.now()) {
-		body = append(body, newNotice(toneCareful, "", text, nil).box)
-	}
 	g := choice.guard(c.computer)
+	body = append(body, newNotice(meaningTone(g), say("vault.class."+g.class()), g.meaning(), nil).box)
+	body = append(body, vaultCautions(c.told, c.now())...)
 	body = append(body,
 		card(stack(gap4, vaultFacts(c.told)...)),
-		newNotice(meaningTone(g), say("vault.class."+g.class()), g.meaning(), nil).box,
 		fingerprint(say("vaultabout.fingerprint"), bareFingerprint(c.told.Fingerprint)),
 		small(say("vaultabout.compare")),
 	)

@@ -99,7 +99,7 @@ func (m *moving) move(sc *scope, w *wizardPage, pass *once, browser *vaultSignIn
 	}
 	options := app.MoveOptions{Link: m.to.link, Password: secretOf(pass.secret.Text), Browser: browser.ask}
 	w.work(say("vaultmove.working"))
-	cancel := run(sc, func(ctx context.Context) (app.MoveReport, error) { return m.coffer.MoveVault(ctx, options) },
+	browser.stop = run(sc, func(ctx context.Context) (app.MoveReport, error) { return m.coffer.MoveVault(ctx, options) },
 		func(report app.MoveReport, err error) {
 			options.Password.Wipe()
 			browser.end()
@@ -111,9 +111,6 @@ func (m *moving) move(sc *scope, w *wizardPage, pass *once, browser *vaultSignIn
 			pass.secret.SetText("")
 			m.show(m.movedPage(report))
 		})
-	if m.to.signsIn() {
-		w.offerStop(cancel)
-	}
 }
 
 // refused says why nothing was moved. A wrong password that this computer found out by
@@ -236,7 +233,7 @@ func (d *desk) receiptAgainPage(r app.VaultReceipt, back func()) *page {
 		body: []fyne.CanvasObject{
 			card(stack(gap4,
 				fact("safe", say("vaultreceipt.vault"), guardOfRef(r.Vault).title()),
-				fact("clock", say("vaultreceipt.at"), moment(r.At, d.now())))),
+				fact("clock", say("vaultreceipt.at"), sentenceCase(moment(r.At, d.now()))))),
 			d.vaultReceiptSaver(sc, r),
 		},
 	}, back)

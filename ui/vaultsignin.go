@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/widget"
 )
 
 // vaultSignIn is the part of a page that waits for somebody in the browser, while the work
@@ -13,10 +14,11 @@ type vaultSignIn struct {
 	*desk
 	sc      *scope
 	box     *fyne.Container
-	spinner *busy
+	spinner *widget.Activity
 	left    *words
 	said    *hint
 	again   *button
+	stop    func() // ends the work; nil: Cancel does nothing yet
 	address string
 	ends    time.Time
 	shown   bool
@@ -24,15 +26,21 @@ type vaultSignIn struct {
 
 // newVaultSignIn makes the part. issuer is who signs people in.
 func (d *desk) newVaultSignIn(sc *scope, issuer string) *vaultSignIn {
-	s := &vaultSignIn{desk: d, sc: sc, spinner: newBusy(), left: muted(""), said: newHint()}
+	s := &vaultSignIn{desk: d, sc: sc, spinner: widget.NewActivity(), left: muted(""), said: newHint()}
 	s.again = push(say("signin.again"), "globe", s.open)
 	link := push(say("signin.copy"), "copy", func() {
 		s.copyLink(s.address)
 		s.said.set(toneGood, say("signin.copied"))
 	})
+	cancel := push(say("button.cancel"), "", func() {
+		if s.stop != nil {
+			s.stop()
+		}
+	})
 	s.box = stack(0, card(stack(gap3,
 		heading(say("signin.title")), plain(say("vaultsignin.body", "issuer", issuer)),
-		s.spinner.box, s.left, buttonRow(s.again, link), s.said.box)))
+		rowTop(gap2, 1, sized(20, 20, s.spinner), stack(gap1, muted(say("signin.waiting")), s.left)),
+		buttonRow(s.again, link, cancel), s.said.box)))
 	s.box.Hide()
 	return s
 }
@@ -45,7 +53,7 @@ func (s *vaultSignIn) ask(address string) error {
 
 func (s *vaultSignIn) begin(address string) {
 	s.address, s.shown, s.ends = address, true, s.now().Add(signInLasts)
-	s.spinner.start(say("signin.waiting"))
+	s.spinner.Start()
 	s.box.Show()
 	s.count()
 	s.open()
@@ -72,6 +80,6 @@ func (s *vaultSignIn) count() {
 // end hides the part when the work has ended, however it did.
 func (s *vaultSignIn) end() {
 	s.shown = false
-	s.spinner.stop()
+	s.spinner.Stop()
 	s.box.Hide()
 }

@@ -146,10 +146,13 @@ func (c *Coffer) WaysIn(context.Context, string, string) ([]app.WayIn, error) {
 }
 
 // wrongTry charges a try of the password, as a vault does.
-func (c *Coffer) wrongTry() {
+func (c *Coffer) wrongTry(err error) {
 	for i := range c.Ways {
-		if c.Ways[i].Kind == app.LockPassword && c.Ways[i].TriesLeft > 0 {
-			c.Ways[i].TriesLeft--
+		if way := &c.Ways[i]; way.Kind == app.LockPassword && way.TriesLeft > 0 {
+			way.TriesLeft--
+			if t, ok := errors.AsType[Trouble](err); ok && t.Args["until"] != "" {
+				way.Until, _ = time.Parse(time.RFC3339, t.Args["until"]) // a story has a good one
+			}
 		}
 	}
 }
@@ -161,7 +164,7 @@ func (c *Coffer) Open(_ context.Context, o app.OpenOptions) (app.OpenResult, err
 	c.OpenAsked = append(c.OpenAsked, o)
 	if c.OpenErr != nil {
 		if c.OpenErr.Error() == (Trouble{Code: app.CodeWrongPassword}).Error() {
-			c.wrongTry()
+			c.wrongTry(c.OpenErr)
 		}
 		return app.OpenResult{}, c.OpenErr
 	}

@@ -26,6 +26,14 @@ func stories() map[string]func() *canned.Coffer {
 	return map[string]func() *canned.Coffer{
 		"new": canned.NewComputer, "taken": canned.Taken, "safe": canned.Safe,
 		"places": canned.TwoPlaces, "troubled": canned.Troubled, "late": canned.Late, "danger": canned.Danger, "waiting": canned.Waiting,
+		"vault-offered": canned.Offered, "vault": canned.Guarded, "vault-guessed": canned.Guessed,
+		"vault-office": func() *canned.Coffer {
+			c := canned.Offered()
+			c.Said, c.SignsIn, c.Signing = canned.Office(), true, make(chan struct{})
+			return c
+		},
+		"vault-offline": func() *canned.Coffer { return canned.Refused(app.CodeVaultOffline) },
+		"vault-alarm":   func() *canned.Coffer { return canned.Refused(app.CodeVaultRolledBack) },
 	}
 }
 
