@@ -33,7 +33,7 @@ does not run, or is not ready ('status'); 4 not the vault of the link ('verify-b
 
 With --json the last line on standard output is an object with "type": "summary", or
 "error" with "code" and "message".`,
-		cobra.NoArgs, func(context.Context, []string) error { return p.result("%s", strings.TrimSpace(startPage)) })
+		nil, func(context.Context, []string) error { return p.result("%s", strings.TrimSpace(startPage)) })
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetIn(p.stdin)
 	root.SetOut(p.stdout)

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -108,17 +109,7 @@ func serve(t *testing.T, dir string, opts Options) *served {
 		t.Fatalf("open: %v", err)
 	}
 	s.node = n
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	done := make(chan error, 1)
-	go func() { done <- n.Serve(ctx) }()
-	s.stop = sync.OnceValue(func() error {
-		cancel()
-		err := <-done
-		if closed := n.Close(); err == nil {
-			err = closed
-		}
-		return err
-	})
+	s.stop = serveOpened(t, n)
 	t.Cleanup(func() {
 		if err := s.stop(); err != nil {
 			t.Errorf("serve: %v", err)
@@ -132,6 +123,20 @@ func serve(t *testing.T, dir string, opts Options) *served {
 		a.Close()
 	}
 	return s
+}
+
+// serveOpened serves a vault that was opened. The function that it returns ends it, and may
+// be repeated.
+func serveOpened(t *testing.T, n *Node) (stop func() error) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- n.Serve(ctx) }()
+	stop = sync.OnceValue(func() error {
+		cancel()
+		return errors.Join(<-done, n.Close())
+	})
+	t.Cleanup(func() { _ = stop() }) // who wants to know asks before
+	return stop
 }
 
 // withAccess runs work on the vault in dir.

@@ -1,8 +1,11 @@
 package node
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
+	"time"
 )
 
 // A lock is held by the one process that has a vault. The system drops it when that
@@ -20,6 +23,28 @@ func (d folder) lock() (*lock, error) {
 		return nil, err
 	}
 	return &lock{f}, nil
+}
+
+// lockPatience is how long a vault waits for a command that has the folder at this moment:
+// a health check must not keep it from starting.
+const (
+	lockPatience = 3 * time.Second
+	lockPause    = 20 * time.Millisecond
+)
+
+// waitLock is lock, with patience. [ErrBusy].
+func (d folder) waitLock(ctx context.Context) (*lock, error) {
+	for until := time.Now().Add(lockPatience); ; {
+		l, err := d.lock()
+		if !errors.Is(err, ErrBusy) || time.Now().After(until) {
+			return l, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for %s: %w", lockName, ctx.Err())
+		case <-time.After(lockPause):
+		}
+	}
 }
 
 func (l *lock) release() { _ = l.f.Close() } // drops the lock; nothing was written

@@ -90,7 +90,7 @@ func Open(ctx context.Context, dir string, opts Options) (_ *Node, err error) {
 	if err := d.hasVault(); err != nil {
 		return nil, err
 	}
-	l, err := d.lock()
+	l, err := d.waitLock(ctx)
 	if err != nil {
 		return nil, err
 	}

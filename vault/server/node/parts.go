@@ -92,15 +92,15 @@ func (o opening) openStore(ctx context.Context, p *parts) error {
 	case StoreEtcd:
 		return o.openCluster(ctx, p, o.config.Etcd.Endpoints)
 	case StoreEmbedded:
+		if o.create {
+			return nil // the other members are not there yet: a member alone could not even end
+		}
 		m, err := o.startMember(ctx)
 		if err != nil {
 			return err
 		}
 		p.closers = append(p.closers, m.Close)
 		p.gone = m.Stopped()
-		if o.create {
-			return nil // the others are not there yet
-		}
 		return o.openCluster(ctx, p, append(m.Endpoints(), o.config.Etcd.Endpoints...))
 	}
 	if !o.create && !o.dir.has(dbName) {
