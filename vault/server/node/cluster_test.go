@@ -120,6 +120,9 @@ func TestEmbeddedMembers(t *testing.T) {
 	for i, n := range nodes {
 		ends[i] = serveOpened(t, n)
 	}
+	for _, d := range dirs {
+		withAccess(t, d, func(*Access) {}) // it listens
+	}
 	c := dial(t, m.Link, vault.RemoteOptions{})
 	slot, root := enroll(t, c)
 	if err := ends[2](); err != nil {
