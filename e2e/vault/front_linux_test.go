@@ -37,7 +37,8 @@ type front struct {
 	mu     sync.Mutex
 	signed []byte                // the bundle that it shows; guarded by mu
 	rule   func(x *passing) fate // guarded by mu; nil: everything passes
-	seen   []*passing            // guarded by mu: all POSTs, in the order of their arrival
+	seen   []*passing            // guarded by mu: all envelopes, in the order of their arrival
+	posts  int                   // guarded by mu: requests that were not for the bundle
 }
 
 type x509Pin struct{ pin [32]byte }
@@ -129,6 +130,13 @@ func (f *front) passed() []*passing {
 	return append([]*passing(nil), f.seen...)
 }
 
+// heard returns how many requests came that were not for the bundle.
+func (f *front) heard() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.posts
+}
+
 // envelopeKey finds the private half of the envelope key in vault.key, without knowing that
 // file's form.
 func (w *world) envelopeKey(public []byte) *hpke.PrivateKey {
@@ -152,6 +160,9 @@ func (f *front) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		_, _ = rw.Write(f.signed)
 		return
 	}
+	f.mu.Lock()
+	f.posts++
+	f.mu.Unlock()
 	x, err := f.receive(r)
 	if err != nil {
 		f.w.t.Errorf("front: %v", err)
