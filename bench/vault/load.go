@@ -51,6 +51,22 @@ func register(ctx context.Context, v *subject, n int) ([]*user, error) {
 	return users, err
 }
 
+// ripening is how many openings fill the log of a record: from there on its row stays as
+// long as it can be, and what is measured does not depend on what was measured before.
+const ripening = 24
+
+// ripen fills the logs of all records.
+func ripen(ctx context.Context, users []*user, dial dialer) error {
+	return together(len(users), func(i int) error {
+		for range ripening {
+			if err := users[i].open(ctx, dial); err != nil {
+				return fmt.Errorf("ripen: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
 // together runs work n times at once and returns the errors.
 func together(n int, work func(i int) error) error {
 	errs := make([]error, n)
@@ -110,6 +126,9 @@ type result struct {
 	processor time.Duration // of this process, for one opening
 	times     []time.Duration
 }
+
+// cores returns how many processors this process had at work.
+func (r result) cores() float64 { return r.rate() * r.processor.Seconds() }
 
 func (r result) rate() float64 { return float64(r.openings) / r.took.Seconds() }
 

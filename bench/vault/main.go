@@ -31,6 +31,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"time"
 )
 
@@ -54,6 +55,7 @@ type options struct {
 	tpm     string
 	token   string
 	only    string // one pair
+	profile string // file for a profile of the processors
 
 	soak soakOptions
 }
@@ -75,6 +77,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	f.StringVar(&o.tpm, "tpm", "", "device of a TPM: swtpm:unix:PATH")
 	f.StringVar(&o.token, "token", "", "pkcs11: URI of a token")
 	f.StringVar(&o.only, "only", "", "measure this pair alone")
+	f.StringVar(&o.profile, "profile", "", "write a profile of the processors to this file (go tool pprof)")
 	o.soak.flags(f)
 	if err := f.Parse(args[1:]); err != nil {
 		return err
@@ -82,5 +85,23 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if f.NArg() > 0 {
 		return fmt.Errorf("what is %q?", f.Arg(0))
 	}
-	return commands[args[0]](ctx, o, out)
+	return profiled(o.profile, func() error { return commands[args[0]](ctx, o, out) })
+}
+
+// profiled does work, and writes where the processors spent their time to a file, if there
+// is one.
+func profiled(path string, work func() error) (err error) {
+	if path == "" {
+		return work()
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return err
+	}
+	defer pprof.StopCPUProfile()
+	return work()
 }

@@ -32,11 +32,11 @@ func printSpeed(out io.Writer, all []measured, limit bounds, notes []string) {
 		}
 		rows = append(rows, []string{
 			m.pair, m.way, strconv.Itoa(m.clients), fmt.Sprintf("%.0f", m.rate()),
-			milliseconds(m.quantile(0.5)), milliseconds(m.quantile(0.99)), milliseconds(m.processor), share,
+			milliseconds(m.quantile(0.5)), milliseconds(m.quantile(0.99)), milliseconds(m.processor), fmt.Sprintf("%.2f", m.cores()), share,
 		})
 	}
 	table(out, "Openings a second",
-		[]string{"store, sealer", "way", "clients", "openings/s", "p50 ms", "p99 ms", "processor ms", "share of the bound"}, rows)
+		[]string{"store, sealer", "way", "clients", "openings/s", "p50 ms", "p99 ms", "processor ms", "cores at work", "share of the bound"}, rows)
 	fmt.Fprintf(out, "\n%d cores, %s/%s. One opening is two requests: attempt, finish. Client and vault are one process and share the cores.\n",
 		runtime.GOMAXPROCS(0), runtime.GOOS, runtime.GOARCH)
 	for _, way := range []string{wayInside, wayNetwork, wayFresh} {
