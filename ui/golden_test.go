@@ -357,12 +357,14 @@ func views() []view {
 		{"place-copying", "de", "light", 2, least},
 		{"home-late", "de", "light", 1, usual},
 		{"setup-password", "de", "dark", 1, usual},
+		{"key-move-sign-in", "de", "dark", 2, least},
+		{"restore-open-vault-wrong", "de", "light", 2, least},
 		{"home-safe", "en", "light", 2, least},
 		{"setup-sheet-saved", "en", "light", 2, least},
 	}
 	for _, name := range []string{
 		"start", "setup-promise", "setup-sources", "setup-lock", "setup-key", "setup-ready",
-		"setup-where", "setup-guide", "setup-sign-in", "setup-found", "setup-host", "setup-alarm", "places", "place-test",
+		"setup-where", "setup-guide", "setup-sign-in", "setup-found", "setup-host", "setup-alarm", "setup-vault-about", "setup-vault-alarm", "key-move-done", "places", "place-test",
 		"home-safe", "home-working", "home-danger", "restore-open-wrong", "restore-before", "restore-done",
 	} {
 		list = append(list, view{name, "en", "light", 1, usual}, view{name, "en", "dark", 1, usual})

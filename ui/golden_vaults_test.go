@@ -80,6 +80,13 @@ func signingInAtVault() *canned.Coffer {
 	return c
 }
 
+// olderPlace is a place that shows less than the vault knows of.
+func olderPlace(c *canned.Coffer) {
+	c.OpenErr = canned.Trouble{Code: app.CodeRollback, Args: map[string]string{
+		"computer": "ANN-LAPTOP", "until": canned.Now.AddDate(0, 0, -2).Format(time.RFC3339),
+	}}
+}
+
 // vaultStories are the screens about vaults on a network.
 func vaultStories() []story {
 	toPassword := func(r *rig) { pasteLink(r); r.tap(say("vaultabout.button")) }
@@ -121,6 +128,7 @@ func vaultStories() []story {
 		{"restore-open-vault-offline", takenWith(func(c *canned.Coffer) {
 			c.Ways[0].TriesLeft, c.Ways[0].State, c.Ways[0].Refusal = -1, "", app.Failure{Code: app.CodeVaultOffline}
 		}), "restore/where", atBackup(restoreOpen)},
+		{"restore-open-vault-older", takenWith(olderPlace), "restore/where", wrongOnce},
 		{"restore-open-vault-unknown", takenWith(openFails(app.Failure{Code: app.CodeOutcomeUnknown})), "restore/where", wrongOnce},
 		{"restore-open-vault-alarm", takenWith(func(c *canned.Coffer) {
 			c.Ways[0].TriesLeft, c.Ways[0].State, c.Ways[0].Refusal = -1, "", app.Failure{Code: app.CodeVaultRolledBack}

@@ -19,7 +19,10 @@ type unlocking struct {
 	dest, repository string
 	ways             []app.WayIn
 	open             func(ctx context.Context, lock app.LockKind, secret app.Secret, key app.RootKey) error
-	back, done       func()
+	// openOld is open for a place that shows less than the vault knows of; nil where nobody
+	// can choose that.
+	openOld    func(ctx context.Context, lock app.LockKind, secret app.Secret, key app.RootKey) error
+	back, done func()
 }
 
 // unlocker is the screen that opens a backup, with the ways that this backup has. It shows
@@ -33,6 +36,7 @@ type unlocker struct {
 	holder *fyne.Container
 	tries  *hint
 	result *notice
+	older  *fyne.Container // offers to open the old state, after its alarm
 	secret *field
 	digits *keyEntry
 	group  *answers
@@ -42,13 +46,14 @@ type unlocker struct {
 // openPage is the page of an unlocker. When the vault destroyed the password's key, it is
 // a page of its own, and not an error: it says what still opens the backup.
 func (d *desk) openPage(sc *scope, r rail, u unlocking) *page {
-	o := &unlocker{desk: d, unlocking: u, sc: sc, tries: newHint(), result: newNotice(toneBad, "", "", nil), holder: stack(gap3)}
+	o := &unlocker{desk: d, unlocking: u, sc: sc, tries: newHint(), result: newNotice(toneBad, "", "", nil), holder: stack(gap3), older: stack(gap3)}
 	o.result.hide()
+	o.older.Hide()
 	o.secret = newSecretField("")
 	o.digits = newKeyEntry(func() { o.look() })
 	o.lock = firstWay(u.ways)
 	o.group = newAnswers(string(o.lock), func(id string) { o.choose(app.LockKind(id)) }, wayAnswers(u.ways)...)
-	body := []fyne.CanvasObject{o.result.box}
+	body := []fyne.CanvasObject{o.result.box, o.older}
 	if len(o.group.tiles) > 1 {
 		body = append(body, o.group.box)
 	}
@@ -58,7 +63,7 @@ func (d *desk) openPage(sc *scope, r rail, u unlocking) *page {
 		title: say("open.title"),
 		lead:  say("open.lead"),
 		body:  body,
-		next:  say("open.button"), onNext: o.start, back: u.back,
+		next:  say("open.button"), onNext: func() { o.start(o.open) }, back: u.back,
 	})
 	o.secret.OnChanged = func(string) { o.look() }
 	o.secret.OnSubmitted = func(string) { o.submit() }
@@ -274,12 +279,12 @@ func (o *unlocker) look() {
 
 func (o *unlocker) submit() {
 	if !o.w.next.Disabled() && stateOfWay(o.way(), o.now()) != wayLast {
-		o.start()
+		o.start(o.open)
 	}
 }
 
 // start tries once.
-func (o *unlocker) start() {
+func (o *unlocker) start(open func(context.Context, app.LockKind, app.Secret, app.RootKey) error) {
 	lock, secret, key := o.lock, secretOf(o.secret.Text), app.RootKey{}
 	if lock == app.LockKey {
 		var err error
@@ -290,8 +295,9 @@ func (o *unlocker) start() {
 	}
 	o.w.work(say("open.working"))
 	o.result.hide()
+	o.older.Hide()
 	run(o.sc, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, o.open(ctx, lock, secret, key)
+		return struct{}{}, open(ctx, lock, secret, key)
 	}, func(_ struct{}, err error) {
 		secret.Wipe()
 		key.Wipe()
@@ -315,6 +321,10 @@ func (o *unlocker) refused(err error) {
 		head, body := trouble(f, o.now())
 		o.result.set(toneBad, head, body)
 	}
+	if f.Code == app.CodeRollback && o.openOld != nil && f.Args["until"] != "" {
+		o.offerOld(f)
+		return // what was typed is right, and stays
+	}
 	if o.lock != app.LockKey {
 		o.secret.SetText("")
 		if state := stateOfWay(o.way(), o.now()); state == wayOpen || state == wayLast {
@@ -324,6 +334,20 @@ func (o *unlocker) refused(err error) {
 		}
 	}
 	o.refreshWays()
+}
+
+// offerOld lets people have what is there, who know why the place shows less than the vault
+// knows of: that may be all that is left.
+func (o *unlocker) offerOld(f app.Failure) {
+	until := failureArg("until", f.Args["until"], o.now())
+	older := push(say("open.older.button"), "restore", func() { o.start(o.openOld) })
+	o.older.Objects = []fyne.CanvasObject{
+		plain(say("open.older.body", "until", until, "computer", deviceName(f.Args["computer"]))), row(0, older),
+	}
+	escapable(o.older, o.back)
+	o.older.Show()
+	o.older.Refresh()
+	o.window.Canvas().Focus(o.w.back)
 }
 
 // learn takes from a failure what it says about the way: the vault may not answer again.

@@ -35,7 +35,7 @@ func (d *desk) readyPage(sc *scope, r rail, coffer setUp, state *setupState, bac
 				browser.end()
 				w.rest()
 				if err != nil {
-					d.vaultProblem(w, err, firstMeeting, state.vault.told.Address, bareFingerprint(state.vault.told.Fingerprint))
+					d.setupFailed(w, err, state.vault)
 					return
 				}
 				result.Key.Wipe()
@@ -61,6 +61,21 @@ func (d *desk) readyPage(sc *scope, r rail, coffer setUp, state *setupState, bac
 		next: say("ready.start"), onNext: start, back: back,
 	})
 	return &w.page
+}
+
+// setupFailed says why nothing was set up: an alarm of the vault takes the page.
+func (d *desk) setupFailed(w *wizardPage, err error, vault vaultChoice) {
+	f := d.explain(err)
+	switch {
+	case f.Code == app.CodeCanceled:
+		w.hint.clear()
+	case vault.remote() && vaultAlarm(f.Code):
+		w.alarm(f, firstMeeting, vault.told.Address, bareFingerprint(vault.told.Fingerprint))
+	case vault.remote():
+		w.hint.set(toneBad, d.newVaultSentence(f, vault.told.Address))
+	default:
+		w.hint.set(toneBad, d.sentence(f))
+	}
 }
 
 // readyVault says who will keep the password, and that a browser will open.

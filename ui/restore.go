@@ -170,17 +170,19 @@ func (r *restore) connecting(back func()) *connecting {
 
 // unlocking is the step that opens the chosen backup and joins it on this computer.
 func (r *restore) unlocking(sc *scope, back func()) unlocking {
+	open := func(old bool) func(context.Context, app.LockKind, app.Secret, app.RootKey) error {
+		return func(ctx context.Context, lock app.LockKind, secret app.Secret, key app.RootKey) error {
+			_, err := r.coffer.Open(ctx, app.OpenOptions{
+				From: r.state.place.Dest, Repository: r.state.backup.Repository,
+				Lock: lock, Secret: secret, Key: key, Sources: r.sources, Old: old,
+			})
+			return err
+		}
+	}
 	return unlocking{
 		name: "restore/open", coffer: r.coffer, back: back,
 		dest: r.state.place.Dest, repository: r.state.backup.Repository, ways: r.state.backup.Ways,
-		open: func(ctx context.Context, lock app.LockKind, secret app.Secret, key app.RootKey) error {
-			_, err := r.coffer.Open(ctx, app.OpenOptions{
-				From: r.state.place.Dest, Repository: r.state.backup.Repository,
-				Lock: lock, Secret: secret, Key: key, Sources: r.sources,
-			})
-			return err
-		},
-		done: r.joined,
+		open: open(false), openOld: open(true), done: r.joined,
 	}
 }
 

@@ -125,8 +125,17 @@ func (a *asking) end() {
 	a.box.Hide()
 }
 
-// refused says why the vault of a link cannot be chosen. Each reason has a sentence of its
-// own here: those elsewhere speak of a vault that keeps the password already.
+// newVaultSentence is a failure of a vault that keeps nothing yet: the usual sentences speak
+// of one that keeps the password already.
+func (d *desk) newVaultSentence(f app.Failure, address string) string {
+	switch f.Code {
+	case app.CodeVaultLink, app.CodeVaultOffline, app.CodeVaultExpired, app.CodeVaultTrouble:
+		return say("vaultlink.failed."+string(f.Code), "address", address)
+	}
+	return d.sentence(f)
+}
+
+// refused says why the vault of a link cannot be chosen.
 func (c *choosingVault) refused(w *wizardPage, said *hint, link string, f app.Failure) {
 	switch {
 	case vaultAlarm(f.Code):
@@ -135,12 +144,7 @@ func (c *choosingVault) refused(w *wizardPage, said *hint, link string, f app.Fa
 	case f.Code == app.CodeCanceled:
 		return
 	}
-	text := c.sentence(f)
-	switch f.Code {
-	case app.CodeVaultLink, app.CodeVaultOffline, app.CodeVaultExpired, app.CodeVaultTrouble:
-		text = say("vaultlink.failed."+string(f.Code), "address", linkAddress(link))
-	}
-	said.set(toneBad, text)
+	said.set(toneBad, c.newVaultSentence(f, linkAddress(link)))
 	if w.focus != nil {
 		c.window.Canvas().Focus(w.focus)
 	}

@@ -431,6 +431,36 @@ func TestUnlockMeetsAnAlarm(t *testing.T) {
 	}
 }
 
+// Who knows why a place is old can have what is there, with the password typed once.
+func TestOldStateCanBeOpened(t *testing.T) {
+	c := takenWith(olderPlace)()
+	r := newRig(t, c)
+	r.open("restore/where")
+	wrongOnce(r)
+	r.says("The place shows an older state than before.")
+	r.says("The vault knows of a backup made 1 March 2026")
+	r.tap("Open the old state")
+	r.at("restore/what")
+	if n := len(c.OpenAsked); n != 2 || c.OpenAsked[0].Old || !c.OpenAsked[1].Old {
+		t.Errorf("opened %d times", n)
+	}
+}
+
+func TestSetupMeetsAnAlarm(t *testing.T) {
+	r := newRig(t, canned.Offered())
+	r.open("setup/vault")
+	r.chooseVault()
+	r.setup.state.secret, r.setup.state.sources = "lantern quartz bay", []source{{path: canned.Home + "/Documents", on: true}}
+	atPlace(stepReady)(r)
+	r.coffer.SetupErr = canned.Trouble{Code: app.CodeVaultOffline}
+	r.tap("Start")
+	r.says("Nobody answers at vault.lake.example:7353.")
+	r.coffer.SetupErr = canned.Trouble{Code: app.CodeVaultIdentity}
+	r.tap("Start")
+	r.says("This is not the vault of the link")
+	r.says("The keys that it should have")
+}
+
 func TestVaultCardTells(t *testing.T) {
 	r := newRig(t, canned.Guarded())
 	r.open("key")

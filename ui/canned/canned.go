@@ -162,7 +162,7 @@ func (c *Coffer) Open(_ context.Context, o app.OpenOptions) (app.OpenResult, err
 	defer c.mu.Unlock()
 	o.Secret, o.Key = copySecret(o.Secret), app.RootKey{}
 	c.OpenAsked = append(c.OpenAsked, o)
-	if c.OpenErr != nil {
+	if c.OpenErr != nil && !o.Old {
 		if c.OpenErr.Error() == (Trouble{Code: app.CodeWrongPassword}).Error() {
 			c.wrongTry(c.OpenErr)
 		}
