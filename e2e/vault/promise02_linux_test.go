@@ -22,7 +22,7 @@ func TestPromise02(t *testing.T) {
 
 // crowdRounds is how often 64 guessers fall upon a new record. Hardware is slow.
 var crowdRounds = map[string]int{
-	"soft-bolt": 100, "pkcs11-bolt": 10, "epochs-bolt": 10, "tpm-bolt": 3, "soft-etcd": 10, "pkcs11-etcd": 10,
+	"soft-bolt": 100, "pkcs11-bolt": 10, "epochs-bolt": 10, "tpm-bolt": 3, "soft-etcd": 10, "pkcs11-etcd": 10, "soft-embedded": 5,
 }
 
 // crowdTime is after how long a busy computer is let off with fewer rounds, but not below 20.
@@ -40,29 +40,36 @@ func testCrowds(t *testing.T) {
 		for _, n := range w.nodes {
 			doors = append(doors, n.door())
 		}
-		limit, done := time.Now().Add(crowdTime), 0
+		limit, done, exact := time.Now().Add(crowdTime), 0, 0
 		for round := range rounds {
 			if round >= 20 && time.Now().After(limit) {
 				break // a busy computer
 			}
 			done++
 			g := w.registered("right")
-			if n := crowd(t, g, 64, doors...); n != tries {
-				t.Fatalf("round %d: 64 guessers got %d answers to %d tries", round, n, tries)
+			answers, lost := crowd(t, g, 64, doors...)
+			if answers > tries || answers+lost < tries {
+				t.Fatalf("round %d: 64 guessers got %d answers to %d tries, and lost %d questions", round, answers, tries, lost)
+			}
+			if lost == 0 {
+				exact++
 			}
 			s, err := g.Status(t.Context())
 			if err != nil || s.Left != 0 || s.Serial != registered+tries {
 				t.Fatalf("round %d: %+v, %v", round, s, err)
 			}
 		}
-		t.Logf("%d rounds of 64 guessers: %d answers each", done, tries)
+		if exact < done/2 || exact == 0 {
+			t.Errorf("%d of %d rounds without a lost question: too few to say anything", exact, done)
+		}
+		t.Logf("%d rounds of 64 guessers: exactly %d answers in %d, and in the others no more, with questions that were lost", done, tries, exact)
 	})
 }
 
 // kills says how often the nodes, and the leader of the cluster, are killed: 200 in all.
 var kills = map[string]struct{ nodes, leaders int }{
-	"soft-bolt": {90, 0}, "pkcs11-bolt": {20, 0}, "epochs-bolt": {20, 0}, "tpm-bolt": {10, 0},
-	"soft-etcd": {24, 6}, "pkcs11-etcd": {24, 6},
+	"soft-bolt": {80, 0}, "pkcs11-bolt": {20, 0}, "epochs-bolt": {20, 0}, "tpm-bolt": {10, 0},
+	"soft-etcd": {24, 6}, "pkcs11-etcd": {24, 6}, "soft-embedded": {10, 0},
 }
 
 // testKills kills a node, or the leader of its cluster, at any moment of what a few guessers

@@ -136,7 +136,12 @@ func (w *world) mustNotHelp(t *testing.T, doomed, other *vaulttest.Guesser, seen
 // old rows do: the documentation says so, and init asks.
 func TestPromise03Bytes(t *testing.T) {
 	inWorlds(t, func(w *world) bool { return w.seal == "soft" }, func(t *testing.T, w *world) {
-		g := w.registered("right")
+		g := w.guesser()
+		tap := &tapped{Door: g.Door}
+		g.Door = tap
+		must(t, g.Register(t.Context(), "right"))
+		g.Door = tap.Door
+		isSecretful := tap.commit(t).isIn
 		files := raw(t, w.disks()...)
 		sealer := w.remainingKey(t, g.Record, files)
 		if !slices.ContainsFunc(openable(t, files, sealer, g.Record), isSecretful) {
@@ -154,7 +159,7 @@ func TestPromise03Bytes(t *testing.T) {
 		if w.store == "bolt" && found {
 			t.Error("a former record can be opened")
 		}
-		if w.store == "etcd" && !found {
+		if w.store != "bolt" && !found {
 			t.Error("nothing of the former record is left in the cluster: the documentation promises less than is true")
 		}
 	})
@@ -238,15 +243,4 @@ func openable(t *testing.T, files map[string][]byte, sealer *seal.Soft, id [16]b
 	}
 	t.Logf("%d bodies open", len(bodies))
 	return bodies
-}
-
-// isSecretful reports whether a record's bytes (docs/vault-protocol.md, "What a vault keeps")
-// hold any secret: of the active or of the pending generation, or an OPRF key.
-func isSecretful(body []byte) bool {
-	const head, public, secret, anchored = 152, 8 + 32 + 9, 129 + 32 + 112, 8
-	active := body[head+public:]
-	pending := active[secret+public:]
-	lengths := pending[secret+anchored:]
-	isZero := func(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
-	return !isZero(active[:secret]) || !isZero(pending[:secret]) || !isZero(lengths[:4])
 }

@@ -83,8 +83,15 @@ func TestPromise06(t *testing.T) {
 	})
 }
 
-// commit returns what was registered.
-func (d *tapped) commit(t *testing.T) *protocol.Commit {
+// A committed is what was registered.
+type committed struct{ *protocol.Commit }
+
+// isIn reports whether a record's bytes hold any of it.
+func (c committed) isIn(body []byte) bool {
+	return bytes.Contains(body, c.Release[:]) || bytes.Contains(body, c.Wrapped[:]) || bytes.Contains(body, c.Registration[:])
+}
+
+func (d *tapped) commit(t *testing.T) committed {
 	t.Helper()
 	at := slices.IndexFunc(d.seen, func(s said) bool { return s.kind == protocol.KindCommit })
 	if at < 0 {
@@ -92,7 +99,7 @@ func (d *tapped) commit(t *testing.T) *protocol.Commit {
 	}
 	m, err := protocol.Parse[protocol.Commit](protocol.NewPrefix(protocol.KindCommit), d.seen[at].request)
 	must(t, err)
-	return m
+	return committed{m}
 }
 
 // mustNotShare: no eight bytes of a secret stand in a reply.

@@ -30,7 +30,7 @@ const tries = 10
 type world struct {
 	name  string
 	seal  string // soft, pkcs11, tpm-epochs, tpm
-	store string // bolt, etcd
+	store string // bolt, etcd, etcd-embedded
 	count int    // nodes, all with the same keys
 
 	mu      sync.Mutex // held by the test that uses the world
@@ -41,7 +41,8 @@ type world struct {
 	link    trust.Link
 	token   *token
 	chip    *tpmtest.TPM
-	cluster *etcdtest.Cluster
+	cluster *etcdtest.Cluster // of store "etcd"
+	members []member          // of store "etcd-embedded"
 }
 
 // allWorlds are the combinations of the table in docs/vault-protocol.md.
@@ -52,6 +53,7 @@ var allWorlds = []*world{
 	{name: "tpm-bolt", seal: "tpm", store: "bolt", count: 1},
 	{name: "soft-etcd", seal: "soft", store: "etcd", count: 1},
 	{name: "pkcs11-etcd", seal: "pkcs11", store: "etcd", count: 2},
+	{name: "soft-embedded", seal: "soft", store: "etcd-embedded", count: 3},
 }
 
 // inWorlds runs a proof in the worlds that fit, two at a time.
@@ -101,10 +103,8 @@ func (w *world) use(t *testing.T) {
 	}
 	for _, n := range w.nodes {
 		n.way = nil
-		if !n.running() {
-			n.start()
-		}
 	}
+	w.startAll()
 	t.Cleanup(func() {
 		if !t.Failed() {
 			return
@@ -138,6 +138,12 @@ func (w *world) start() {
 		n := &node{w: w, dir: filepath.Join(w.life.dir, fmt.Sprintf("vault-%d", i)), address: freeAddress(w.t)}
 		must(w.t, copyTree(n.dir, first.dir))
 		w.nodes = append(w.nodes, n)
+		if w.store == "etcd-embedded" {
+			must(w.t, os.RemoveAll(filepath.Join(n.dir, "etcd"))) // the first one's member
+			m := w.members[i-1]
+			n.set(map[string]string{"listen_peer": quote(m.peer), "listen_client": quote(m.client)})
+			n.rename(m.name)
+		}
 	}
 	w.life.Cleanup(func() {
 		for _, n := range w.nodes {
@@ -161,8 +167,11 @@ func (w *world) sealArgs() []string {
 }
 
 func (w *world) storeArgs() []string {
-	if w.store != "etcd" {
+	switch w.store {
+	case "bolt":
 		return []string{"--store", "bolt"}
+	case "etcd-embedded":
+		return w.memberArgs()
 	}
 	var more []string
 	if w.seal == "soft" {
@@ -175,6 +184,22 @@ func (w *world) storeArgs() []string {
 		w.cluster = etcdtest.StartCluster(w.life, 3)
 	}
 	return append(more, "--store", "etcd:"+strings.Join(w.cluster.Endpoints(), ","))
+}
+
+// A member is the part of a cluster that runs inside of one node.
+type member struct{ name, peer, client string }
+
+// memberArgs makes up a cluster of which each node is a part.
+func (w *world) memberArgs() []string {
+	var all []string
+	for i := range w.count {
+		m := member{fmt.Sprintf("m%d", i+1), "http://" + freeAddress(w.t), "http://" + freeAddress(w.t)}
+		w.members = append(w.members, m)
+		all = append(all, m.name+"="+m.peer)
+	}
+	first := w.members[0]
+	return []string{"--store", "etcd-embedded", "--accept-no-destruction", "--member", first.name, "--member-peer", first.peer,
+		"--member-client", first.client, "--member-cluster", strings.Join(all, ",")}
 }
 
 // clusterFiles writes what a client of the isolated cluster needs, and names it.
@@ -211,10 +236,18 @@ func (w *world) stopAll() {
 	}
 }
 
+// startAll starts the nodes that do not run. Those of a cluster wait for each other.
 func (w *world) startAll() {
 	w.t.Helper()
 	for _, n := range w.nodes {
-		n.start()
+		if !n.running() {
+			n.launch()
+		}
+	}
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
+	defer cancel()
+	for _, n := range w.nodes {
+		n.awaitReady(ctx)
 	}
 }
 
@@ -345,6 +378,21 @@ func (n *node) set(values map[string]string) {
 	}
 	must(n.w.t, os.WriteFile(path, text, 0o600))
 }
+
+// rename gives the member in the node another name.
+func (n *node) rename(name string) {
+	path := filepath.Join(n.dir, "vault.toml")
+	text, err := os.ReadFile(path)
+	must(n.w.t, err)
+	head, tail, ok := strings.Cut(string(text), "[etcd.member]\nname = ")
+	_, tail, cut := strings.Cut(tail, "\n")
+	if !ok || !cut {
+		n.w.t.Fatal("vault.toml has no member")
+	}
+	must(n.w.t, os.WriteFile(path, []byte(head+"[etcd.member]\nname = "+quote(name)+"\n"+tail), 0o600))
+}
+
+func quote(s string) string { return `"` + s + `"` }
 
 // command is the program, with the environment of a service: nearly none.
 func (n *node) command(args ...string) *exec.Cmd {
