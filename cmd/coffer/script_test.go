@@ -49,6 +49,7 @@ func TestStories(t *testing.T) {
 	if err != nil || len(stories) == 0 {
 		t.Fatalf("no stories: %v", err)
 	}
+	vaults := &builtVault{dir: t.TempDir()}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -61,6 +62,7 @@ func TestStories(t *testing.T) {
 				name, value, _ := strings.Cut(v, "=")
 				env.Setenv(name, value)
 			}
+			env.Values[runningVaults{}] = map[string]func(){}
 			env.Setenv("HOSTILE", "/esc\x1b[2J\u009b2J\u202e/x")
 			return os.MkdirAll(env.WorkDir+"/user", 0o700)
 		},
@@ -69,6 +71,7 @@ func TestStories(t *testing.T) {
 			"status": cmdStatus, "same": cmdSame, "odd-names": cmdOddNames, "flip": cmdFlip, "summary": cmdSummary,
 			"leaks": cmdLeaks, "tmpfs": cmdTmpfs, "as-nobody": cmdAsNobody, "hold-lock": cmdHoldLock, "interrupt": cmdInterrupt,
 			"random": cmdRandom, "save": cmdSave, "newer-format": cmdNewerFormat,
+			"vault-make": vaults.makeVault, "vault-start": vaults.startVault, "vault-stop": vaults.stopVault,
 		},
 	})
 }
