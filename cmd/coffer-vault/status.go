@@ -59,7 +59,7 @@ func statusText(s node.Status) string {
 	}
 	line("hardware", "%s; tries are counted by the %s", hardware, strings.ReplaceAll(s.Sealer.CountedBy, "tpm", "TPM"))
 	for _, l := range s.Sealer.Says {
-		line("", "%s", l)
+		fmt.Fprintf(&t, "%-12s %s\n", "", l)
 	}
 	line("store", "%s", s.Store)
 	if s.Rows >= 0 {
