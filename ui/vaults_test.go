@@ -477,7 +477,7 @@ func TestVaultCardTells(t *testing.T) {
 	r.open("key")
 	for _, want := range []string{
 		"4 wrong tries since the last right one, the newest on kali.", "kali, never right before: 6 tries left.", "went on from an older copy",
-		"by a TPM that counts before, now by software", "ends on 20 March 2026", "If this vault is lost, so is your backup", "has not destroyed what it had yet",
+		"by a TPM that counts before, now by software", "ends on 20 March 2026", "If this vault and this computer are lost, so is your backup", "has not destroyed what it had yet",
 	} {
 		r.says(want)
 	}
