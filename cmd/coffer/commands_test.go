@@ -70,7 +70,7 @@ func TestSummaryKeys(t *testing.T) {
 		{"ls latest --json", "entries type"},
 		{"find x --json", "matches type"},
 		{"diff a b --json", "added changed metadata removed type"},
-		{"vault status --json", "computer kind log sealer state tries tries_left type where"},
+		{"vault status --json", "anchored attested computer enforced hardware kind left_behind log reachable sealer state store tries tries_left type warnings where"},
 		{"version --json", "go system type version"},
 	} {
 		r := runFake(t, f, strings.Fields(c.args)...)
