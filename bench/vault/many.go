@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"coffer/crypto/aead"
+	"coffer/vault/protocol"
 	"coffer/vault/server/store"
 	"coffer/vault/server/store/bolt"
 )
@@ -29,6 +30,7 @@ type crowd struct {
 	loaded   memory // after openings
 	swept    memory // after a look at each record
 	sweep    time.Duration
+	destroy  time.Duration // a record, by its owner
 	openings result
 }
 
@@ -141,6 +143,10 @@ func watch(ctx context.Context, o options, v *subject, users []*user, path strin
 			return c, err
 		}
 	}
+	victim := here.guesser(door)
+	if err := victim.Register(ctx, password); err != nil {
+		return c, err
+	}
 	if c.start, err = memoryNow(); err != nil {
 		return c, err
 	}
@@ -155,7 +161,12 @@ func watch(ctx context.Context, o options, v *subject, users []*user, path strin
 		return c, err
 	}
 	c.sweep = time.Since(begun)
-	c.swept, err = memoryNow()
+	if c.swept, err = memoryNow(); err != nil {
+		return c, err
+	}
+	begun = time.Now()
+	_, err = victim.Act(ctx, protocol.KindDestroy)
+	c.destroy = time.Since(begun)
 	return c, err
 }
 
@@ -187,6 +198,7 @@ func printCrowds(out io.Writer, crowds []crowd, size int) {
 	line("memory after openings, own + file, MiB", func(c crowd) string { return rss(c.loaded) })
 	line("memory after a look at each record, own + file, MiB", func(c crowd) string { return rss(c.swept) })
 	line("the look at each record at the start, s", func(c crowd) string { return fmt.Sprintf("%.2f", c.sweep.Seconds()) })
+	line("to destroy one record, ms", func(c crowd) string { return milliseconds(c.destroy) })
 	table(out, fmt.Sprintf("Many records in one file (bolt, soft), new rows of %d bytes", size), header, rows)
 	if len(crowds) == 2 && crowds[0].openings.quantile(0.99) > 0 {
 		fmt.Fprintf(out, "\np99 of the many is %.2f times that of the few. File: pages of the data file that were touched; the system drops them when it needs room.\n",

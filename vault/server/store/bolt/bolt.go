@@ -42,10 +42,6 @@ var (
 	formatNow  = []byte("coffer-vault-store/1")
 )
 
-// groupDelay is how long a write waits for company. One person does not feel it, and 64
-// writers share one fsync.
-const groupDelay = 2 * time.Millisecond
-
 // DB is a store in one file. It is safe for concurrent use.
 type DB struct {
 	path string
@@ -54,6 +50,8 @@ type DB struct {
 	// quiet is held for reading by each read and for writing by an erasure: pages that
 	// a reader still looks at must not be overwritten under it.
 	quiet sync.RWMutex
+
+	group *group // of writers
 }
 
 // Open opens the store, and makes it (mode 0600) where there is none. It waits for
@@ -69,8 +67,7 @@ func Open(path string, patience time.Duration) (*DB, error) {
 	case err != nil:
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	db.MaxBatchDelay = groupDelay
-	s := &DB{path: path, db: db}
+	s := &DB{path: path, db: db, group: newGroup()}
 	if err := s.prepare(); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -143,8 +140,7 @@ func (s *DB) Replace(ctx context.Context, id store.ID, revision store.Revision, 
 	})
 }
 
-// write runs change in a transaction that it may share with others. A refusal is carried
-// out of the transaction by hand: as its error it would take the company down with it.
+// write runs change in a transaction that it may share with others.
 func (s *DB) write(ctx context.Context, verb string, row []byte, change func(rows *bbolt.Bucket) error) error {
 	if len(row) == 0 || len(row) > store.MaxRow {
 		return fmt.Errorf("%s: %w", verb, store.ErrRow)
@@ -152,14 +148,7 @@ func (s *DB) write(ctx context.Context, verb string, row []byte, change func(row
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%s: %w", verb, err)
 	}
-	var refused error
-	err := s.db.Batch(func(tx *bbolt.Tx) error {
-		refused = change(tx.Bucket(bucketRows))
-		if isRefusal(refused) {
-			return nil
-		}
-		return refused
-	})
+	refused, err := s.group.commit(s.db, change)
 	return done(verb, refused, err)
 }
 
