@@ -53,7 +53,7 @@ var mayImport = map[string][]string{
 	"vault/server/seal":                {"crypto/aead", "crypto/opaque"},
 	"vault/server/seal/sealtest":       {"crypto/opaque", "vault/server/seal"},
 	"vault/server/seal/pkcs11":         {"crypto/aead", "crypto/opaque", "vault/server/seal"},
-	"vault/server/seal/tpm":            {"crypto/aead", "crypto/opaque", "internal/durable", "vault/server/seal", "vault/server/store", "vault/server/store/bolt"},
+	"vault/server/seal/tpm":            {"crypto/aead", "vault/attest", "vault/server/seal", "vault/server/store", "vault/server/store/bolt"},
 	"vault/attest":                     {},
 	"vault/trust":                      {"crypto/aead", "vault/protocol"},
 	"vault/vaulttest":                  {"crypto", "crypto/aead", "crypto/hpke", "crypto/opaque", "vault/attest", "vault/protocol", "vault/trust"},
@@ -62,20 +62,23 @@ var mayImport = map[string][]string{
 	"vault/server/node": {"crypto/aead", "crypto/hpke", "crypto/opaque", "internal/durable", "vault/protocol", "vault/trust", "vault/server",
 		"vault/server/admit", "vault/server/gate", "vault/server/seal", "vault/server/seal/pkcs11", "vault/server/seal/tpm",
 		"vault/server/store", "vault/server/store/bolt", "vault/server/store/etcd"},
-	"vault/embedded": {"crypto/aead", "crypto/opaque", "internal/durable", "vault/protocol", "vault/server", "vault/server/seal", "vault/server/store/bolt"},
+	"vault/server/seal/tpm/tpmtest": {},
+	"vault/server/admit/oidctest":   {"crypto/aead"},
+	"internal/signin":               {},
+	"vault/embedded":                {"crypto/aead", "crypto/opaque", "internal/durable", "vault/protocol", "vault/server", "vault/server/seal", "vault/server/store/bolt"},
 
 	// What Coffer does. "crypto/aead" in app is for random names and for the sealed secrets of places.
 	"app/source":  {},
 	"app/target":  {"app/source"},
 	"app/repo":    {"cloud", "crypto"},
-	"app":         {"app/repo", "app/source", "app/target", "cloud", "crypto", "crypto/aead", "internal/durable", "vault", "vault/embedded"},
+	"app":         {"app/repo", "app/source", "app/target", "cloud", "crypto", "crypto/aead", "internal/durable", "vault", "vault/embedded", "vault/trust"},
 	"app/apptest": {"app", "cloud", "cloud/cloudtest", "cloud/folder", "crypto"},
 
 	// The edges: they see app, and what wires it to this computer.
 	"internal/keyring": {"app"},
 	"internal/metered": {},
 	"internal/wiring": {"app", "crypto/aead", "cloud", "cloud/drive", "cloud/folder", "cloud/icloud", "cloud/rclone", "cloud/s3",
-		"cloud/sftp", "cloud/transport", "cloud/webdav", "internal/keyring", "internal/metered"},
+		"cloud/sftp", "cloud/transport", "cloud/webdav", "internal/keyring", "internal/metered", "internal/signin"},
 	"ui":               {"app", "assets"},
 	"ui/canned":        {"app"},
 	"ui/gallery":       {"app", "assets", "ui", "ui/canned"},
@@ -84,8 +87,12 @@ var mayImport = map[string][]string{
 	".":                {"app", "assets", "internal/wiring", "ui"},
 
 	// Tools and tests of the whole.
-	"bench/gen":  {},
+	"bench/gen": {},
+	"bench/vault": {"crypto/aead", "crypto/hpke", "crypto/opaque", "vault/protocol", "vault/server", "vault/server/admit", "vault/server/gate",
+		"vault/server/node", "vault/server/seal", "vault/server/seal/pkcs11", "vault/server/seal/tpm", "vault/server/store", "vault/server/store/bolt",
+		"vault/server/store/etcd", "vault/trust", "vault/vaulttest"},
 	"e2e":        {},
+	"e2e/vault":  {},
 	"e2e/places": {},
 }
 
@@ -111,12 +118,12 @@ var onlyIn = map[string][]string{
 	"crypto/cipher":                    {"crypto/..."},
 	"crypto/hmac":                      {"crypto/...", "vault/..."},
 	"crypto/hkdf":                      {"crypto/...", "vault/..."},
-	"crypto/ed25519":                   {"crypto/...", "vault/..."},
+	"crypto/ed25519":                   {"crypto/...", "vault/...", "bench/vault"},
 	"crypto/md5":                       {"cloud/drive", "cloud/drive/drivetest", "cloud/webdav"}, // Drive's own checksum, against accidents only; what old servers want of a sign-in (RFC 7616)
 	"crypto/sha1":                      {},
 	"crypto/des":                       {},
 	"crypto/rc4":                       {},
-	"crypto/tls":                       {"cloud/transport", "cloud/s3", "vault/..."}, // s3: to meet a test's own server
+	"crypto/tls":                       {"cloud/transport", "cloud/s3", "vault/...", "bench/vault"}, // s3: to meet a test's own server
 	"golang.org/x/crypto":              {"crypto/..."},
 	"golang.org/x/crypto/ssh":          {"cloud/sftp"},
 	"github.com/pkg/sftp":              {"cloud/sftp", "internal/wiring"}, // a server for tests: see ADR 10
@@ -132,7 +139,7 @@ var onlyIn = map[string][]string{
 	"github.com/klauspost/compress":    {"app/repo"},
 	"github.com/zalando/go-keyring":    {"internal/keyring"},
 	"go.etcd.io/bbolt":                 {"vault/server/store/bolt"},
-	"go.etcd.io/etcd":                  {"vault/server/store/etcd"},
+	"go.etcd.io/etcd":                  {"vault/server/store/etcd", "bench/vault"},
 	"go.uber.org/zap":                  {"vault/server/store/etcd"},
 	"google.golang.org/grpc":           {"vault/server/store/etcd"},
 	"github.com/google/go-tpm":         {"vault/server/seal/tpm", "vault/attest"},
@@ -151,19 +158,19 @@ var onlyIn = map[string][]string{
 	"rsc.io/qr":                        {"app", "ui", "cmd/coffer-vault"},
 	"github.com/trustelem/zxcvbn":      {"app"},
 	"github.com/sethvargo/go-diceware": {"app"},
-	"net/http":                         {"vault/...", "app", "cloud/drive/...", "cloud/transport", "cloud/s3", "cloud/webdav", "cloud/rclone", "internal/wiring", "e2e/places"},
-	"net":                              {"vault/...", "cloud/drive/...", "cloud/transport", "cloud/s3", "cloud/webdav", "cloud/rclone", "cloud/sftp", "internal/wiring", "e2e/places"},
+	"net/http":                         {"vault/...", "app", "cloud/drive/...", "cloud/transport", "cloud/s3", "cloud/webdav", "cloud/rclone", "internal/wiring", "e2e/places", "bench/vault", "internal/signin"},
+	"net":                              {"vault/...", "cloud/drive/...", "cloud/transport", "cloud/s3", "cloud/webdav", "cloud/rclone", "cloud/sftp", "internal/wiring", "e2e/places", "app", "bench/vault", "internal/signin"},
 	"google.golang.org/api":            {"cloud/drive/..."},
-	"golang.org/x/oauth2":              {"cloud/drive/..."},
-	"os/exec":                          {"e2e", "main", "cloud/rclone", "vault/server/store/etcd/etcdtest", "vault/server/seal/tpm/tpmtest"},                                   // the user's own rclone
-	"math/rand":                        {"app/repo", "app/target", "cloud", "cloud/cloudtest", "cloud/drive/drivetest", "cloud/webdav", "internal/durable", "ui", "bench/gen"}, // samples, jitter, temporary names, faults, a client's nonce: nothing that a stranger may not guess
+	"golang.org/x/oauth2":              {"cloud/drive/...", "internal/signin"},
+	"os/exec":                          {"e2e", "main", "cloud/rclone", "vault/server/store/etcd/etcdtest", "vault/server/seal/tpm/tpmtest", "bench/vault"},                                   // the user's own rclone
+	"math/rand":                        {"app/repo", "app/target", "cloud", "cloud/cloudtest", "cloud/drive/drivetest", "cloud/webdav", "internal/durable", "ui", "bench/gen", "bench/vault"}, // samples, jitter, temporary names, faults, a client's nonce: nothing that a stranger may not guess
 	"unsafe":                           {"app/source", "app/target", "internal/durable", "cloud/icloud", "cloud/rclone", "internal/metered"},
 	"C":                                {},
 	"plugin":                           {},
 	"encoding/gob":                     {},
 	"github.com/stretchr/testify":      {},
 	"log":                              {"vault/embedded", "cloud/transport"}, // http.Server takes no other
-	"log/slog":                         {"app/...", "cloud/...", "crypto/...", "vault/...", "internal/...", "ui/...", "cmd/...", "."},
+	"log/slog":                         {"app/...", "cloud/...", "crypto/...", "vault/...", "internal/...", "ui/...", "cmd/...", ".", "bench/vault"},
 	"testing":                          {"cloud/cloudtest", "cloud/drive/drivetest", "app/apptest", "vault/server/store/storetest", "vault/server/seal/sealtest", "vault/server/store/etcd/etcdtest", "vault/server/seal/tpm/tpmtest", "vault/server/admit/oidctest"},
 }
 

@@ -31,6 +31,7 @@ var mayStartGoroutines = []string{
 	"internal/keyring/keyring.go", // a key store that does not answer must not hold up the program
 	"ui/task.go",
 	"vault/embedded/embedded.go",        // serves the pipe
+	"vault/server/node/run.go",          // the listeners and what else a serving vault does
 	"vault/server/store/etcd/member.go", // etcd's start takes no context
 }
 
