@@ -53,7 +53,7 @@ var mayImport = map[string][]string{
 	"vault/server/seal":                {"crypto/aead", "crypto/opaque"},
 	"vault/server/seal/sealtest":       {"crypto/opaque", "vault/server/seal"},
 	"vault/server/seal/pkcs11":         {"crypto/aead", "crypto/opaque", "vault/server/seal"},
-	"vault/server/seal/tpm":            {"crypto/aead", "vault/attest", "vault/server/seal", "vault/server/store", "vault/server/store/bolt"},
+	"vault/server/seal/tpm":            {"crypto/aead", "crypto/opaque", "vault/attest", "vault/server/seal", "vault/server/store", "vault/server/store/bolt"},
 	"vault/attest":                     {},
 	"vault/trust":                      {"crypto/aead", "vault/protocol"},
 	"vault/vaulttest":                  {"crypto", "crypto/aead", "crypto/hpke", "crypto/opaque", "vault/attest", "vault/protocol", "vault/trust"},
