@@ -124,30 +124,45 @@ func (n *node) isReady(ctx context.Context) error {
 }
 
 // kill is a crash.
-func (n *node) kill() { n.signal(syscall.SIGKILL) }
+func (n *node) kill() {
+	n.w.t.Helper()
+	n.tell(syscall.SIGKILL)
+	n.await()
+}
 
 // stop ends the node in good order.
 func (n *node) stop() {
 	n.w.t.Helper()
+	n.tell(syscall.SIGTERM)
+	n.awaitGood()
+}
+
+// awaitGood waits until the node has ended, in good order.
+func (n *node) awaitGood() {
+	n.w.t.Helper()
 	cmd := n.cmd
-	n.signal(syscall.SIGTERM)
+	n.await()
 	if code := cmd.ProcessState.ExitCode(); code != 0 {
-		n.w.t.Errorf("after SIGTERM the exit status is %d: %s", code, tail(n.logs()))
+		n.w.t.Errorf("after SIGTERM the exit status is %d: %s", code, tail(n.problems()))
 	}
 }
 
-func (n *node) signal(s syscall.Signal) {
+func (n *node) tell(s syscall.Signal) {
 	n.w.t.Helper()
 	if !n.running() {
 		n.w.t.Fatal("the node is not running")
 	}
 	_ = n.cmd.Process.Signal(s) // gone already is as good
+}
+
+func (n *node) await() {
+	n.w.t.Helper()
 	select {
 	case <-n.exited:
 	case <-time.After(patience):
 		_ = n.cmd.Process.Kill()
 		<-n.exited
-		n.w.t.Errorf("the node did not end on %v", s)
+		n.w.t.Error("the node did not end")
 	}
 	n.cmd = nil
 }

@@ -3,10 +3,9 @@ package vault_test
 import (
 	"bytes"
 	"encoding/hex"
-	"errors"
 	"path/filepath"
-	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"coffer/crypto"
@@ -17,9 +16,10 @@ import (
 )
 
 // TestPromise03: after N wrong tries the key is gone for ever: after a restart, and after
-// yesterday's disks were put back, as far as that holds for sealer and store.
+// yesterday's disks were put back, as far as that holds for sealer and store. A cluster inside
+// of the nodes is as one beside them, and slow to start all at once.
 func TestPromise03(t *testing.T) {
-	inWorlds(t, everywhere, func(t *testing.T, w *world) {
+	inWorlds(t, func(w *world) bool { return w.store != "etcd-embedded" }, func(t *testing.T, w *world) {
 		ctx := t.Context()
 		doomed, other := w.registered("right"), w.registered("right")
 		steps := []copied{w.yesterday()}
@@ -144,10 +144,16 @@ func TestPromise03Bytes(t *testing.T) {
 		isSecretful := tap.commit(t).isIn
 		files := raw(t, w.disks()...)
 		sealer := w.remainingKey(t, g.Record, files)
-		if !slices.ContainsFunc(openable(t, files, sealer, g.Record), isSecretful) {
+		if !anyOpens(t, files, sealer, g.Record, isSecretful) {
 			t.Fatal("the scan does not find the living record: it could not fail")
 		}
-		for range tries {
+		for i := range tries {
+			if i == tries-1 && !anyOpens(t, raw(t, w.disks()...), sealer, g.Record, isSecretful) {
+				t.Fatal("the scan does not find the record before its last try: it could not fail")
+			}
+			if i%3 == 0 {
+				w.bustle(t)
+			}
 			a, err := g.Ask(t.Context(), "wrong", 0)
 			must(t, err)
 			if _, err = g.Finish(t.Context(), a); err == nil {
@@ -155,7 +161,7 @@ func TestPromise03Bytes(t *testing.T) {
 			}
 		}
 		w.mustBeGone(t, g)
-		found := slices.ContainsFunc(openable(t, raw(t, w.disks()...), sealer, g.Record), isSecretful)
+		found := anyOpens(t, raw(t, w.disks()...), sealer, g.Record, isSecretful)
 		if w.store == "bolt" && found {
 			t.Error("a former record can be opened")
 		}
@@ -163,6 +169,26 @@ func TestPromise03Bytes(t *testing.T) {
 			t.Error("nothing of the former record is left in the cluster: the documentation promises less than is true")
 		}
 	})
+}
+
+// bustle registers and uses many records at once: the store writes large groups, and has free
+// pages afterwards, in which old rows would stay for long if nobody overwrote them.
+func (w *world) bustle(t *testing.T) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for range 32 {
+		g := w.guesser()
+		wg.Go(func() {
+			err := g.Register(t.Context(), "right")
+			for i := 0; err == nil && i < 2; i++ {
+				_, err = g.Ask(t.Context(), "wrong", 0)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // handles gives every place in the files where a row with a software handle may begin:
@@ -222,11 +248,12 @@ func near(files map[string][]byte, id [16]byte, row []byte) bool {
 	return false
 }
 
-// openable returns what the sealer opens of one record, at any place of the files and of any
-// length.
-func openable(t *testing.T, files map[string][]byte, sealer *seal.Soft, id [16]byte) (bodies [][]byte) {
+// anyOpens reports whether the sealer opens anything secretful of one record, at any place of
+// the files and of any length: a record grows with its log.
+func anyOpens(t *testing.T, files map[string][]byte, sealer *seal.Soft, id [16]byte, isSecretful func([]byte) bool) bool {
 	t.Helper()
-	const smallest, largest = 900, 4000
+	const smallest, largest = 300, 12_000
+	bodies := 0
 	for _, row := range handles(files) {
 		handle, sealed := row[:112], row[112:]
 		if _, err := sealer.Seal(t.Context(), id, handle, nil); err != nil {
@@ -234,13 +261,15 @@ func openable(t *testing.T, files map[string][]byte, sealer *seal.Soft, id [16]b
 		}
 		for n := smallest; n < min(largest, len(sealed)); n++ {
 			body, err := sealer.Open(t.Context(), id, handle, sealed[:n])
-			if err == nil {
-				bodies = append(bodies, body)
-			} else if !errors.Is(err, seal.ErrOpen) {
-				t.Fatal(err)
+			if err != nil {
+				continue
+			}
+			bodies++
+			if isSecretful(body) {
+				return true
 			}
 		}
 	}
-	t.Logf("%d bodies open", len(bodies))
-	return bodies
+	t.Logf("%d bodies open, none with a secret", bodies)
+	return false
 }

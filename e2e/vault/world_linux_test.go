@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"coffer/vault/server/seal/tpm/tpmtest"
@@ -232,7 +233,10 @@ func (w *world) first() *node { return w.nodes[0] }
 func (w *world) stopAll() {
 	w.t.Helper()
 	for _, n := range w.nodes {
-		n.stop()
+		n.tell(syscall.SIGTERM)
+	}
+	for _, n := range w.nodes {
+		n.awaitGood()
 	}
 }
 
