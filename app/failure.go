@@ -216,6 +216,7 @@ var causes = []struct {
 	{vault.ErrInternal, CodeVaultTrouble},
 	{vault.ErrNotOpened, CodeVaultTrouble},
 	{vault.ErrSlot, CodeVaultTrouble},
+	{errAnchor, CodeVaultTrouble},
 	{vault.ErrWeakKDF, CodeRollback}, // a head that wants a cheap guess is a forged one
 	{embedded.ErrBusy, CodeVaultBusy},
 	{embedded.ErrDamaged, CodeVaultTrouble},

@@ -15,13 +15,23 @@ import (
 // anchorOf returns what the vault of a slot has of the newest snapshots.
 func (a *App) anchorOf(ctx context.Context, slot vault.Slot, keys *crypto.Keys) (known anchor, err error) {
 	err = a.withSlot(ctx, slot, func(c *vault.Client) error {
-		data, _, err := c.Anchor(ctx, slot, keys)
-		if err == nil {
-			known, err = parseAnchor(data)
-		}
+		known, err = readAnchor(ctx, c, slot, keys)
 		return err
 	})
 	return known, err
+}
+
+// readAnchor asks a vault. [errAnchor] when what it has does not open: it is the vault that
+// is in trouble then, and no object of the backup.
+func readAnchor(ctx context.Context, c *vault.Client, slot vault.Slot, keys *crypto.Keys) (anchor, error) {
+	data, _, err := c.Anchor(ctx, slot, keys)
+	if errors.Is(err, crypto.ErrDamaged) {
+		return nil, fmt.Errorf("%w: %v", errAnchor, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return parseAnchor(data)
 }
 
 // compareOpened is the look of a computer that has never seen this place: does it show as

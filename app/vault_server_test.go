@@ -490,3 +490,20 @@ func TestAVaultThatWantsASignIn(t *testing.T) {
 		t.Errorf("%+v", status)
 	}
 }
+
+// A vault that has destroyed its key says so, and not that the backup is damaged: the anchor
+// went with the key.
+func TestADestroyedRecordHasNoAnchor(t *testing.T) {
+	w := apptest.New(t)
+	ann := w.Computer("ANN-LAPTOP")
+	ann.Config.VaultTries = 1
+	ann.Restart()
+	setup(t, w, ann, nil)
+	mustBackup(t, ann)
+	err := ann.App.Unlock(t.Context(), app.UnlockOptions{Lock: app.LockPassword, Secret: password("not this one either")})
+	mustExplain(t, err, app.CodeKeyDestroyed)
+	if status := mustStatus(t, ann); status.State != "destroyed" || status.Left != 0 {
+		t.Errorf("%+v", status)
+	}
+	mustBackup(t, ann)
+}

@@ -121,14 +121,10 @@ func fillStatus(ctx context.Context, c *vault.Client, slot vault.Slot, keys *cry
 	for _, e := range events {
 		out.Log = append(out.Log, VaultEvent{At: e.At, Kind: eventName(e.Kind), Device: e.Device, Left: e.Left})
 	}
-	if s.Anchor == 0 {
-		return nil
+	if s.Anchor == 0 || s.State == vault.StateDestroyed {
+		return nil // nothing was ever there, or nothing is left
 	}
-	data, _, err := c.Anchor(ctx, slot, keys)
-	if err != nil {
-		return err
-	}
-	known, err := parseAnchor(data)
+	known, err := readAnchor(ctx, c, slot, keys)
 	if err != nil {
 		return err
 	}
