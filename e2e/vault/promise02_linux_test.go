@@ -62,7 +62,7 @@ func testCrowds(t *testing.T) {
 		if exact < done/2 || exact == 0 {
 			t.Errorf("%d of %d rounds without a lost question: too few to say anything", exact, done)
 		}
-		t.Logf("%d rounds of 64 guessers: exactly %d answers in %d, and in the others no more, with questions that were lost", done, tries, exact)
+		t.Logf("%d rounds of 64 guessers: exactly %d answers in %d of them, at most as many in those where a question was lost", done, tries, exact)
 	})
 }
 
