@@ -31,7 +31,18 @@ type node struct {
 	way    *vaulttest.Network // of the test that uses the world; nil: not dialled yet
 }
 
-func (n *node) running() bool { return n.cmd != nil }
+// running also forgets a process that has ended by itself: the test that saw it has said so.
+func (n *node) running() bool {
+	if n.cmd == nil {
+		return false
+	}
+	select {
+	case <-n.exited:
+		n.cmd = nil
+	default:
+	}
+	return n.cmd != nil
+}
 
 func (n *node) logPath() string { return n.dir + ".log" }
 
