@@ -1,5 +1,5 @@
 # Coffer. Two commands are enough to begin: make run, make test. What is longer than a line lives in scripts/.
-.PHONY: run test check fuzz bench cli desktop vault fmt clean
+.PHONY: run test check fuzz bench soak cli desktop vault fmt clean
 
 FUZZTIME ?= 10s
 
@@ -8,6 +8,7 @@ test:    ; @scripts/test.sh
 check:   ; @scripts/check.sh
 fuzz:    ; @FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
 bench:   ; @scripts/bench.sh
+soak:    ; @scripts/soak_vault.sh
 cli:     ; @scripts/build.sh cli
 desktop: ; @scripts/build.sh desktop
 vault:   ; @scripts/build.sh vault

@@ -2,11 +2,9 @@ package app
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"coffer/vault"
@@ -102,7 +100,7 @@ func describe(l trust.Link, b trust.Bundle) VaultDescription {
 		Link: l.WithoutInvite().String(), ID: hex.EncodeToString(b.VaultID[:]), Name: b.Name, Address: l.Address,
 		Sealer: b.Sealer, Hardware: isHardware(b.Sealer), Enforced: enforcedBy(b.Sealer), Tries: b.Tries, Waits: b.Waits,
 		Register: b.Register, Issuer: b.Issuer, HasInvitation: l.Invite != "", SecondSigner: l.HasSecond(), Store: b.Store,
-		Incarnation: b.Incarnation, Issued: b.Issued, Expires: b.Expires, Fingerprint: vaultFingerprint(l),
+		Incarnation: b.Incarnation, Issued: b.Issued, Expires: b.Expires, Fingerprint: l.Fingerprint(),
 	}
 }
 
@@ -134,24 +132,6 @@ func enforcedBy(sealer string) string {
 		return EnforcedByToken
 	}
 	return EnforcedByProgram
-}
-
-// fingerprintLabel separates this hash from others over keys.
-const fingerprintLabel = "coffer-vault/1/fingerprint"
-
-// vaultFingerprint is the first 80 bits of a hash of the keys in a link, which nobody can
-// meet with other keys, in five groups that can be read over the phone.
-func vaultFingerprint(l trust.Link) string {
-	h := sha256.New()
-	h.Write([]byte(fingerprintLabel + "\x00"))
-	h.Write(l.Root[:])
-	h.Write(l.Second[:])
-	digits := hex.EncodeToString(h.Sum(nil)[:10])
-	var groups []string
-	for ; digits != ""; digits = digits[4:] {
-		groups = append(groups, digits[:4])
-	}
-	return strings.Join(groups, " ")
 }
 
 // remoteLink returns the link of a slot whose vault is on a network; false for one that is

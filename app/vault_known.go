@@ -64,7 +64,7 @@ type seenChange struct {
 }
 
 func (a *App) knownVault(link trust.Link) knownVault {
-	return knownVault{app: a, id: strings.ReplaceAll(vaultFingerprint(link), " ", "")}
+	return knownVault{app: a, id: strings.ReplaceAll(link.Fingerprint(), " ", "")}
 }
 
 func (k knownVault) path(kind string) string {

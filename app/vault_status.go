@@ -76,7 +76,7 @@ func (a *App) askStatus(ctx context.Context, at *repo.VaultSlot, keys *crypto.Ke
 func (a *App) askServer(ctx context.Context, link trust.Link, slot vault.Slot, keys *crypto.Keys, status *VaultStatus) error {
 	ref := a.refOfLink(link)
 	status.Kind, status.Name, status.Address, status.Link = VaultServer, ref.Name, ref.Address, link.String()
-	status.Fingerprint, status.Sealer, status.Hardware = vaultFingerprint(link), ref.Sealer, ref.Hardware
+	status.Fingerprint, status.Sealer, status.Hardware = link.Fingerprint(), ref.Sealer, ref.Hardware
 	if ref.Sealer != "" {
 		status.Enforced = enforcedBy(ref.Sealer)
 	}

@@ -108,6 +108,7 @@ done
 } | tee build/bench.txt
 
 step "places" scripts/bench_places.sh | tee -a build/bench.txt
+step "the vault" scripts/bench_vault.sh | tee -a build/bench.txt
 
 benchmarks() {
   git grep -lE '^func Benchmark' -- '*_test.go' | xargs -r -n 1 dirname | sort -u | sed 's|^|./|' |

@@ -34,7 +34,7 @@ The link goes alone to standard output; all that is said to people goes to stand
 An existing vault is never touched.
 
 Who holds the keys (--seal), fixed for ever:
-  soft                   a file. Whoever copies the folder can guess passwords
+  soft                   a file. Whoever copies the folder, and has a backup's files, can guess
   pkcs11:URI             a token; the URI names module and PIN file (RFC 7512)
   tpm-epochs[:DEVICE]    the TPM: no old copy of the store opens, and none elsewhere
   tpm[:DEVICE]           and the TPM counts the tries: nobody on this computer exceeds them.
@@ -48,7 +48,7 @@ Where records lie (--store), fixed for ever:
 root.key signs what the vault says about itself. For more than a home move it away from
 this computer when 'init' is done.
 
-JSON: {"type":"summary","link","vault","root_key","staged"}
+JSON: {"type":"summary","link","fingerprint","vault","root_key","staged"}
 
   coffer-vault init --address vault.example.org:7443
   coffer-vault init --address nas.local:7443 --seal tpm --recovery /media/stick/recovery.txt
@@ -182,11 +182,12 @@ func (p *program) init(ctx context.Context, f *initFlags) error {
 		return err
 	}
 	err = p.record("summary", struct {
-		Link   string `json:"link"`
-		Vault  string `json:"vault"`
-		Root   string `json:"root_key"`
-		Staged string `json:"staged,omitempty"` // the second signer must sign this
-	}{made.Link, hex.EncodeToString(made.Vault[:]), made.Root, made.Staged})
+		Link        string `json:"link"`
+		Fingerprint string `json:"fingerprint"`
+		Vault       string `json:"vault"`
+		Root        string `json:"root_key"`
+		Staged      string `json:"staged,omitempty"` // the second signer must sign this
+	}{made.Link, made.Fingerprint, hex.EncodeToString(made.Vault[:]), made.Root, made.Staged})
 	if err != nil {
 		return err
 	}
@@ -195,12 +196,13 @@ func (p *program) init(ctx context.Context, f *initFlags) error {
 
 func (p *program) sayMade(dir string, f *initFlags, made node.Made) {
 	p.note("The vault is made, in %q. Its link, for Coffer, is on standard output.", dir)
+	p.note("Fingerprint, to be compared by telephone: %s", made.Fingerprint)
 	p.note("%q signs what the vault says about itself. For more than a home, move it away from this computer, and keep it.", made.Root)
 	if f.recovery != "" {
 		p.note("The recovery key is in %q. Keep it away from this computer.", f.recovery)
 	}
 	if f.config.Seal == "soft" {
-		p.note("This is a software vault: its keys are a file. Whoever copies the folder can guess passwords without limit.")
+		p.note("This is a software vault: its keys are a file. Whoever copies the folder, and has somebody's backup files, can guess the password without limit.")
 	}
 	if f.accept && f.config.Store != node.StoreBolt {
 		p.note("Destroyed keys survive in the log of the cluster until it is purged: you have accepted that.")

@@ -17,7 +17,7 @@ holds its keys and counts the tries.
 
 Exit status 0: it runs and is ready; 3: it does not, or is not.
 
-JSON: {"type":"summary","vault","name","link","running","ready","not_ready","since","version","listen",
+JSON: {"type":"summary","vault","name","link","fingerprint","running","ready","not_ready","since","version","listen",
 "bundle":{as verify-bundle},"days_left","staged","root_here","sealer":{"class","hardware","counted_by":
 "program"|"tpm","says"},"store","rows" (records and admissions; -1: not known),"tries","register",
 "endorsement_certificate","warnings","addresses"}
@@ -50,6 +50,7 @@ func statusText(s node.Status) string {
 	}
 	line("vault", "%s, run by %s", s.Vault, s.Name)
 	line("link", "%s", s.Link)
+	line("fingerprint", "%s", s.Fingerprint)
 	line("state", "%s", stateText(s))
 	line("listens on", "%s", strings.Join(s.Listen, ", "))
 	line("keys", "%s", sealerText(s.Sealer.Class))

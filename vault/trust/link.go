@@ -1,7 +1,9 @@
 package trust
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -85,6 +87,24 @@ func (l Link) String() string {
 		s += "." + base64.RawURLEncoding.EncodeToString(l.Second[:])
 	}
 	return s
+}
+
+// fingerprintLabel separates this hash from others over keys.
+const fingerprintLabel = "coffer-vault/1/fingerprint"
+
+// Fingerprint is the first 80 bits of a hash of the link's keys, which nobody can meet with
+// other keys, in five groups of four hexadecimal digits that can be read over the telephone.
+func (l Link) Fingerprint() string {
+	h := sha256.New()
+	h.Write([]byte(fingerprintLabel + "\x00"))
+	h.Write(l.Root[:])
+	h.Write(l.Second[:])
+	digits := hex.EncodeToString(h.Sum(nil)[:10])
+	groups := make([]string, 0, 5)
+	for ; digits != ""; digits = digits[4:] {
+		groups = append(groups, digits[:4])
+	}
+	return strings.Join(groups, " ")
 }
 
 // WithoutInvite returns the link as it may be kept, shown and logged: an invitation is

@@ -166,3 +166,17 @@ func FuzzLink(f *testing.F) {
 		}
 	})
 }
+
+func TestAFingerprintIsThatOfTheKeysAlone(t *testing.T) {
+	a := Link{Address: "vault.example.org:7443", Root: [32]byte{1}}
+	moved, other, second := a, a, a
+	moved.Address, moved.Invite = "vault.example.com:443", "abc"
+	other.Root[31] = 9
+	second.Second = [32]byte{2}
+	if len(a.Fingerprint()) != 5*4+4 || a.Fingerprint() != moved.Fingerprint() {
+		t.Errorf("%q, after a move %q", a.Fingerprint(), moved.Fingerprint())
+	}
+	if a.Fingerprint() == other.Fingerprint() || a.Fingerprint() == second.Fingerprint() {
+		t.Error("other keys have the same fingerprint")
+	}
+}

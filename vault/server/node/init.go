@@ -30,10 +30,12 @@ type InitOptions struct {
 
 // Made is what Init has made.
 type Made struct {
-	Link   string // what clients get
-	Vault  [16]byte
-	Root   string // path of root.key
-	Staged string // path of the bundle that the second signer must sign; empty: none
+	Link string // what clients get
+	// Fingerprint of the link, to be compared by telephone.
+	Fingerprint string
+	Vault       [16]byte
+	Root        string // path of root.key
+	Staged      string // path of the bundle that the second signer must sign; empty: none
 	// Invited says that only who has an invitation may register.
 	Invited bool
 }
@@ -168,7 +170,7 @@ func (id *identity) make(ctx context.Context, o InitOptions, opts Options, root 
 		return Made{}, err
 	}
 	made := Made{
-		Link: id.link().String(), Vault: id.keys.ID, Root: id.dir.file(rootName),
+		Link: id.link().String(), Fingerprint: id.link().Fingerprint(), Vault: id.keys.ID, Root: id.dir.file(rootName),
 		Invited: id.config.Register == trust.RegisterInvite,
 	}
 	if !renewed.Installed {

@@ -151,27 +151,28 @@ const (
 
 // A Status is what a vault says to who runs it.
 type Status struct {
-	Vault     string    `json:"vault"` // id, hexadecimal
-	Name      string    `json:"name"`
-	Link      string    `json:"link"` // without an invitation
-	Running   bool      `json:"running"`
-	Ready     bool      `json:"ready"`
-	NotReady  string    `json:"not_ready,omitempty"` // why
-	Since     time.Time `json:"since,omitzero"`
-	Version   string    `json:"version"` // of the program that runs, or else of the one that asks
-	Listen    []string  `json:"listen"`
-	Bundle    Bundle    `json:"bundle"`
-	DaysLeft  int       `json:"days_left"` // of the bundle; negative: expired
-	Staged    bool      `json:"staged"`    // a new bundle waits to be signed or installed
-	RootHere  bool      `json:"root_here"` // root.key is in the folder
-	Sealer    Sealer    `json:"sealer"`
-	Store     string    `json:"store"`
-	Rows      int       `json:"rows"` // records and admissions; -1: not known
-	Tries     int       `json:"tries"`
-	Register  string    `json:"register"`
-	Endorsed  string    `json:"endorsement_certificate,omitempty"` // of the TPM, PEM
-	Warnings  []string  `json:"warnings"`
-	Addresses []string  `json:"addresses"`
+	Vault       string    `json:"vault"` // id, hexadecimal
+	Name        string    `json:"name"`
+	Link        string    `json:"link"`        // without an invitation
+	Fingerprint string    `json:"fingerprint"` // of the link, to be compared by telephone
+	Running     bool      `json:"running"`
+	Ready       bool      `json:"ready"`
+	NotReady    string    `json:"not_ready,omitempty"` // why
+	Since       time.Time `json:"since,omitzero"`
+	Version     string    `json:"version"` // of the program that runs, or else of the one that asks
+	Listen      []string  `json:"listen"`
+	Bundle      Bundle    `json:"bundle"`
+	DaysLeft    int       `json:"days_left"` // of the bundle; negative: expired
+	Staged      bool      `json:"staged"`    // a new bundle waits to be signed or installed
+	RootHere    bool      `json:"root_here"` // root.key is in the folder
+	Sealer      Sealer    `json:"sealer"`
+	Store       string    `json:"store"`
+	Rows        int       `json:"rows"` // records and admissions; -1: not known
+	Tries       int       `json:"tries"`
+	Register    string    `json:"register"`
+	Endorsed    string    `json:"endorsement_certificate,omitempty"` // of the TPM, PEM
+	Warnings    []string  `json:"warnings"`
+	Addresses   []string  `json:"addresses"`
 }
 
 // A Sealer is who holds the keys.
@@ -192,7 +193,7 @@ func (o *office) status(ctx context.Context) (Status, error) {
 	defer o.mu.Unlock()
 	id := o.id
 	s := Status{
-		Vault: hex.EncodeToString(id.keys.ID[:]), Name: id.config.Name, Link: id.link().String(), Version: o.opts.Version,
+		Vault: hex.EncodeToString(id.keys.ID[:]), Name: id.config.Name, Link: id.link().String(), Fingerprint: id.link().Fingerprint(), Version: o.opts.Version,
 		Listen: id.config.listen(), Addresses: id.config.Addresses, Bundle: viewOf(id.bundle),
 		Staged: id.dir.has(nextName), RootHere: id.dir.has(rootName), Store: id.config.Store, Rows: -1,
 		Tries: id.config.Tries, Register: id.config.Register, Warnings: []string{}, Sealer: sealerOf(id),
