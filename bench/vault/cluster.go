@@ -32,7 +32,7 @@ func compareBare(ctx context.Context, o options, out io.Writer, all []measured, 
 	defer func() { err = errors.Join(err, closeClient(client)) }()
 	row := aead.Random(8 << 10) // a record whose log is full
 	var rows [][]string
-	for _, n := range numbers {
+	for _, n := range o.clients {
 		ids := make([]store.ID, n)
 		for i := range ids {
 			ids[i] = store.ID(aead.Random(16))

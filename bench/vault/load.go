@@ -51,14 +51,10 @@ func register(ctx context.Context, v *subject, n int) ([]*user, error) {
 	return users, err
 }
 
-// ripening is how many openings fill the log of a record: from there on its row stays as
-// long as it can be, and what is measured does not depend on what was measured before.
-const ripening = 24
-
-// ripen fills the logs of all records.
-func ripen(ctx context.Context, users []*user, dial dialer) error {
+// ripen opens each record so often.
+func ripen(ctx context.Context, users []*user, openings int, dial dialer) error {
 	return together(len(users), func(i int) error {
-		for range ripening {
+		for range openings {
 			if err := users[i].open(ctx, dial); err != nil {
 				return fmt.Errorf("ripen: %w", err)
 			}

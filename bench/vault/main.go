@@ -57,6 +57,10 @@ type options struct {
 	only    string // one pair
 	profile string // file for a profile of the processors
 
+	clients  []int // at once, from few to many
+	ripening int   // openings of each record before it is measured
+	asked    int   // records that somebody asks for, of many
+
 	soak soakOptions
 }
 
@@ -67,7 +71,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) == 0 || commands[args[0]] == nil {
 		return errors.New("usage: vault speed|many|cluster|soak [flags]")
 	}
-	var o options
+	// 24 openings fill the log of a record: from there on its row stays as long as it can
+	// be, and what is measured does not depend on what was measured before.
+	o := options{clients: []int{1, 8, 64}, ripening: 24, asked: 1000}
 	f := flag.NewFlagSet("vault "+args[0], flag.ContinueOnError)
 	f.StringVar(&o.dir, "dir", "", "folder for files, on the disk that is measured")
 	f.DurationVar(&o.seconds, "seconds", 3*time.Second, "of each measurement")

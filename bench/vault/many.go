@@ -19,9 +19,6 @@ import (
 	"coffer/vault/server/store/bolt"
 )
 
-// asked is how many records somebody asks for; the others are there.
-const asked = 1000
-
 // A crowd is what was seen of one file.
 type crowd struct {
 	records  int
@@ -34,10 +31,11 @@ type crowd struct {
 	openings result
 }
 
-// many compares a file of many records with one of a thousand.
+// many compares a file of many records with one of few. Somebody asks for the few; in the file
+// of many, the others are just there.
 func many(ctx context.Context, o options, out io.Writer) error {
-	if o.dir == "" || o.records < asked {
-		return fmt.Errorf("-dir, and at least %d records, are needed", asked)
+	if o.dir == "" || o.records < o.asked {
+		return fmt.Errorf("-dir, and at least %d records, are needed", o.asked)
 	}
 	rows := newMemoryStore()
 	v, err := newSubject(rows, newSoft())
@@ -45,7 +43,7 @@ func many(ctx context.Context, o options, out io.Writer) error {
 		return err
 	}
 	defer v.core.Close()
-	users, err := register(ctx, v, asked)
+	users, err := register(ctx, v, o.asked)
 	if err != nil {
 		return err
 	}
@@ -54,7 +52,7 @@ func many(ctx context.Context, o options, out io.Writer) error {
 		return err
 	}
 	var crowds []crowd
-	for _, n := range []int{asked, o.records} {
+	for _, n := range []int{o.asked, o.records} {
 		path := filepath.Join(o.dir, fmt.Sprintf("%d.db", n))
 		if err := fill(ctx, path, rows, p, n); err != nil {
 			return fmt.Errorf("fill: %w", err)

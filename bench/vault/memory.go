@@ -24,7 +24,10 @@ var _ store.Store = (*memoryStore)(nil)
 
 func newMemoryStore() *memoryStore { return &memoryStore{rows: map[store.ID]memoryRow{}} }
 
-func (s *memoryStore) Create(_ context.Context, id store.ID, row []byte) error {
+func (s *memoryStore) Create(ctx context.Context, id store.ID, row []byte) error {
+	if err := may(ctx, row); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, ok := s.rows[id]; ok {
@@ -34,7 +37,10 @@ func (s *memoryStore) Create(_ context.Context, id store.ID, row []byte) error {
 	return nil
 }
 
-func (s *memoryStore) Fetch(_ context.Context, id store.ID) ([]byte, store.Revision, error) {
+func (s *memoryStore) Fetch(ctx context.Context, id store.ID) ([]byte, store.Revision, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, 0, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	row, ok := s.rows[id]
@@ -44,7 +50,10 @@ func (s *memoryStore) Fetch(_ context.Context, id store.ID) ([]byte, store.Revis
 	return bytes.Clone(row.data), row.revision, nil
 }
 
-func (s *memoryStore) Replace(_ context.Context, id store.ID, revision store.Revision, row []byte) error {
+func (s *memoryStore) Replace(ctx context.Context, id store.ID, revision store.Revision, row []byte) error {
+	if err := may(ctx, row); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old, ok := s.rows[id]
@@ -56,6 +65,14 @@ func (s *memoryStore) Replace(_ context.Context, id store.ID, revision store.Rev
 	}
 	s.put(id, row)
 	return nil
+}
+
+// may says whether a row may be written.
+func may(ctx context.Context, row []byte) error {
+	if len(row) == 0 || len(row) > store.MaxRow {
+		return store.ErrRow
+	}
+	return ctx.Err()
 }
 
 func (s *memoryStore) put(id store.ID, row []byte) {

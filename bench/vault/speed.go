@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"coffer/crypto/aead"
@@ -27,10 +28,8 @@ type pair struct {
 	skip  func(o options) string // why not; empty: measure
 }
 
-// maxClients is the largest number of clients at once.
-const maxClients = 64
-
-var numbers = [...]int{1, 8, maxClients}
+// plenty is as many records as there are clients.
+const plenty = 1 << 10
 
 func pairs() []pair {
 	always := func(options) string { return "" }
@@ -44,11 +43,11 @@ func pairs() []pair {
 	}
 	device := func(o options) string { return o.tpm }
 	return []pair{
-		{"memory, soft", maxClients, true, openMemory, always},
-		{"bolt, soft", maxClients, true, openBolt, always},
-		{"etcd, soft", maxClients, false, openEtcd, needs(func(o options) string { return o.etcd }, "-etcd")},
-		{"bolt, pkcs11", maxClients, false, openToken, needs(func(o options) string { return o.token }, "-token")},
-		{"bolt, tpm-epochs", maxClients, false, openEpochs, needs(device, "-tpm")},
+		{"memory, soft", plenty, true, openMemory, always},
+		{"bolt, soft", plenty, true, openBolt, always},
+		{"etcd, soft", plenty, false, openEtcd, needs(func(o options) string { return o.etcd }, "-etcd")},
+		{"bolt, pkcs11", plenty, false, openToken, needs(func(o options) string { return o.token }, "-token")},
+		{"bolt, tpm-epochs", plenty, false, openEpochs, needs(device, "-tpm")},
 		{"bolt, tpm", 8, false, openCounting, needs(device, "-tpm")},
 	}
 }
@@ -204,11 +203,11 @@ func (p pair) measure(ctx context.Context, o options) (lines []measured, notes [
 		return nil, nil, err
 	}
 	c = append(c, func() error { v.core.Close(); return nil })
-	users, err := register(ctx, v, p.users)
+	users, err := register(ctx, v, min(p.users, slices.Max(o.clients)))
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := ripen(ctx, users, v.inside()); err != nil {
+	if err := ripen(ctx, users, o.ripening, v.inside()); err != nil {
 		return nil, nil, err
 	}
 	lines, err = p.ways(ctx, o, v, users)
@@ -219,7 +218,7 @@ func (p pair) measure(ctx context.Context, o options) (lines []measured, notes [
 	if err != nil {
 		return nil, nil, err
 	}
-	notes = append(notes, fmt.Sprintf("- %s: a row of %d bytes, its log full", p.name, len(row)))
+	notes = append(notes, fmt.Sprintf("- %s: a row of %d bytes, at the end", p.name, len(row)))
 	if p.name == "memory, soft" {
 		half, err := serverHalf(ctx, v, users[0])
 		if err != nil {
@@ -245,7 +244,7 @@ func (p pair) ways(ctx context.Context, o options, v *subject, users []*user) (l
 		if way.name == wayFresh && !p.fresh {
 			continue
 		}
-		for _, n := range numbers {
+		for _, n := range o.clients {
 			r, err := load(ctx, users, n, o.seconds, way.dial)
 			if err != nil {
 				return nil, fmt.Errorf("%s, %d clients: %w", way.name, n, err)

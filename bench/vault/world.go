@@ -118,8 +118,12 @@ func (f *front) run(ctx context.Context, g *gate.Gate, ln net.Listener, conf *tl
 	}
 }
 
+// idle is when a client gives up a connection: before the vault does (60 s), for a request
+// that meets a closing connection is one of unknown outcome.
+const idle = 15 * time.Second
+
 func (f *front) transport() *http.Transport {
-	return &http.Transport{TLSClientConfig: trust.ClientTLS(f.bundle, "127.0.0.1"), MaxIdleConnsPerHost: 256}
+	return &http.Transport{TLSClientConfig: trust.ClientTLS(f.bundle, "127.0.0.1"), MaxIdleConnsPerHost: 256, IdleConnTimeout: idle}
 }
 
 func (f *front) door(t *http.Transport) vaulttest.Door {
