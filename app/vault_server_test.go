@@ -72,15 +72,20 @@ func (s *vaultServer) start() {
 			s.t.Errorf("vault: %v", err)
 		}
 	}
-	for range 400 { // until it listens
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.After(30 * time.Second); ; {
 		conn, err := net.Dial("tcp", n.Addresses()[0])
 		if err == nil {
 			conn.Close()
 			return
 		}
-		time.Sleep(5 * time.Millisecond)
+		select {
+		case <-tick.C:
+		case <-end:
+			s.t.Fatal("the vault does not listen")
+		}
 	}
-	s.t.Fatal("the vault does not listen")
 }
 
 func (s *vaultServer) invitation() string {

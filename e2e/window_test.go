@@ -31,8 +31,8 @@ func TestFirstBackupAndBack(t *testing.T) {
 	place := filepath.Join(t.TempDir(), "Backup")
 
 	d.openCoffer("start")
-	d.setUp(place)
-	d.key("Return") // Try it now
+	d.setUp(place, func() { d.key("Return") }) // a password is chosen already
+	d.key("Return")                            // Try it now
 	d.getBack()
 	same(t, docs, filepath.Join(d.home, "Restored files", docs))
 	d.receipt()
@@ -71,8 +71,9 @@ func (d *desk) openWithSheet(place string, lines [8]string) {
 // sheet is where the recovery sheet is saved unless somebody chooses another place.
 func (d *desk) sheet() string { return filepath.Join(d.home, "Coffer recovery sheet.pdf") }
 
-// setUp goes through the first run, with the keyboard alone.
-func (d *desk) setUp(place string) {
+// setUp goes through the first run, with the keyboard alone. lock answers the question how
+// to get back in.
+func (d *desk) setUp(place string, lock func()) {
 	d.key("Return") // Back up this computer
 	d.screen("setup/promise")
 	d.key("Return")
@@ -89,7 +90,7 @@ func (d *desk) setUp(place string) {
 	d.picture("where-inspected")
 	d.key("Return")
 	d.screen("setup/lock")
-	d.key("Return") // a password is chosen already
+	lock()
 	d.screen("setup/password")
 	d.text(password)
 	d.key("Return")

@@ -54,7 +54,7 @@ keyring() {
 
 # The real window, on a display that nobody sees.
 window() {
-  scripts/build.sh desktop || return
+  scripts/build.sh desktop && scripts/build.sh vault || return
   COFFER_E2E=1 CGO_ENABLED=0 go test -count=1 -timeout 8m -tags "$HEADLESS_TAGS" ./e2e
 }
 

@@ -88,13 +88,14 @@ func (b *builtVault) startVault(ts *testscript.TestScript, neg bool, args []stri
 	}
 	ts.Defer(stop)
 	b.running(ts)[args[0]] = stop
-	for range 1000 {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for listens := time.Now().Add(30 * time.Second); time.Now().Before(listens); <-tick.C {
 		conn, err := net.Dial("tcp", ts.Getenv(args[0]+"_address"))
 		if err == nil {
 			ts.Check(conn.Close())
 			return
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	stop()
 	ts.Fatalf("the vault does not listen:\n%s", says.String())
