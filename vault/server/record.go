@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -158,17 +157,20 @@ func (r *record) encode() []byte {
 	if r.tally.Committed {
 		h.Committed = 1
 	}
-	b := protocol.Encode(&h)
+	size := headSize + len(r.currentKey) + len(r.pendingKey) + len(r.anchor) + len(r.doomed) +
+		len(r.tally.Open)*openSize + len(r.events)*eventSize
+	l := &layout{b: make([]byte, 0, size), writing: true}
+	h.walk(l)
 	for _, part := range [][]byte{r.currentKey, r.pendingKey, r.anchor, r.doomed} {
-		b = append(b, part...)
+		l.bytes(part)
 	}
 	for i := range r.tally.Open {
-		b = append(b, protocol.Encode(&r.tally.Open[i])...)
+		r.tally.Open[i].walk(l)
 	}
 	for i := range r.events {
-		b = append(b, protocol.Encode(&r.events[i])...)
+		walkEvent(l, &r.events[i])
 	}
-	return b
+	return l.b
 }
 
 var errRecord = errors.New("server: a stored record is damaged")
@@ -184,31 +186,28 @@ func decodeRecord(id [16]byte, b []byte) (*record, error) {
 	if len(b) > 0 && b[0] >= 0x80 {
 		return nil, fmt.Errorf("decode record: %w", errOther)
 	}
-	n, err := binary.Decode(b, binary.BigEndian, &h)
-	if err != nil {
-		return nil, fmt.Errorf("decode record: %w", errRecord)
+	l := &layout{b: b}
+	h.walk(l)
+	if l.short {
+		return nil, fmt.Errorf("decode record: %d bytes: %w", len(b), errRecord)
 	}
 	if h.Open > maxOpen || h.Events > protocol.MaxEvents || h.CurrentKey > seal.MaxReference ||
 		h.PendingKey > seal.MaxReference || h.Anchor > protocol.MaxAnchor || h.Doomed > seal.MaxHandle {
 		return nil, fmt.Errorf("decode record: too large: %w", errRecord)
 	}
-	var parts [4][]byte
-	for i, size := range []uint16{h.CurrentKey, h.PendingKey, h.Anchor, h.Doomed} {
-		if len(b)-n < int(size) {
-			return nil, fmt.Errorf("decode record: %d bytes: %w", len(b), errRecord)
-		}
-		parts[i], n = bytes.Clone(b[n:n+int(size)]), n+int(size)
+	parts := [4][]byte{make([]byte, h.CurrentKey), make([]byte, h.PendingKey), make([]byte, h.Anchor), make([]byte, h.Doomed)}
+	for _, part := range parts {
+		l.bytes(part)
 	}
 	opens, events := make([]open, h.Open), make([]protocol.Event, h.Events)
-	if len(b) != n+binary.Size(opens)+binary.Size(events) {
+	for i := range opens {
+		opens[i].walk(l)
+	}
+	for i := range events {
+		walkEvent(l, &events[i])
+	}
+	if l.short || len(l.b) != 0 {
 		return nil, fmt.Errorf("decode record: %d bytes: %w", len(b), errRecord)
-	}
-	m, err := binary.Decode(b[n:], binary.BigEndian, opens)
-	if err != nil {
-		return nil, fmt.Errorf("decode record: %w", errRecord)
-	}
-	if _, err := binary.Decode(b[n+m:], binary.BigEndian, events); err != nil {
-		return nil, fmt.Errorf("decode record: %w", errRecord)
 	}
 	r := h.record(opens, events)
 	r.currentKey, r.pendingKey, r.anchor, r.doomed = parts[0], parts[1], parts[2], parts[3]

@@ -8,6 +8,7 @@ import (
 	"go/token"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -47,7 +48,12 @@ func TestRecordsHaveOneEncoding(t *testing.T) {
 	if _, err := decodeRecord([16]byte{2}, good); !errors.Is(err, errRecord) {
 		t.Fatalf("as another record: %v", err)
 	}
-	if n := binary.Size(recordHead{}); n != 152+2*(8+32+9+129+32+112)+20 {
+	sizes := []int{binary.Size(recordHead{}), binary.Size(open{}), binary.Size(protocol.Event{})}
+	if !slices.Equal(sizes, []int{headSize, openSize, eventSize}) {
+		t.Fatalf("a record is made of parts of %v bytes, not of those of the document", sizes)
+	}
+	short := &record{id: [16]byte{1}}
+	if n := len(short.encode()); n != headSize {
 		t.Fatalf("the head of a record has %d bytes, not those of the document", n)
 	}
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,7 +18,7 @@ const maxRaces = 200
 
 // stripes is the number of locks that records share within this process: without them,
 // requests for one record would only race each other at the store.
-const stripes = 64
+const stripes = 1024
 
 // A row is a record as it was fetched.
 type row struct {
@@ -97,7 +98,7 @@ func (s *Server) destroyDropped(ctx context.Context, id [16]byte, had []oprf, ne
 
 // lock serializes the changes of a record within this process, as long as ctx allows.
 func (s *Server) lock(ctx context.Context, id [16]byte) (unlock func(), err error) {
-	stripe := s.locks[int(id[0])%stripes]
+	stripe := s.locks[int(binary.BigEndian.Uint16(id[:]))%stripes]
 	select {
 	case stripe <- struct{}{}:
 		return func() { <-stripe }, nil
@@ -138,9 +139,9 @@ func (s *Server) keep(ctx context.Context, id [16]byte, old row, next *record, e
 	if err := s.destroyDoomed(ctx, next); err != nil {
 		return err
 	}
-	unchanged := next.encode()
-	defer clear(unchanged)
-	if old.record != nil && bytes.Equal(unchanged, old.body) {
+	body := next.encode()
+	defer func() { clear(body) }()
+	if old.record != nil && bytes.Equal(body, old.body) {
 		return nil
 	}
 	handle, fresh := old.handle, old.record == nil || erase
@@ -151,12 +152,12 @@ func (s *Server) keep(ctx context.Context, id [16]byte, old row, next *record, e
 		if handle, err = s.cfg.Sealer.NewKey(ctx, id); err != nil {
 			return fmt.Errorf("make record key: %w: %w", protocol.ErrInternal, err)
 		}
-		if seal.KeysOutside(s.cfg.Sealer.Class()) {
+		if seal.KeysOutside(s.cfg.Sealer.Class()) && len(old.handle) > 0 {
+			clear(body)
 			next.doomed = old.handle
+			body = next.encode()
 		}
 	}
-	body := next.encode()
-	defer clear(body)
 	sealed, err := s.cfg.Sealer.Seal(ctx, id, handle, body)
 	if err != nil {
 		return fmt.Errorf("seal record: %w: %w", protocol.ErrInternal, err)
