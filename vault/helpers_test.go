@@ -59,12 +59,6 @@ func (l *logBuffer) Write(p []byte) (int, error) {
 	return l.buf.Write(p)
 }
 
-func (l *logBuffer) bytes() []byte {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return bytes.Clone(l.buf.Bytes())
-}
-
 func newWorld(t *testing.T, opts embedded.Options) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir(), opts: opts, clock: newClock(), log: &logBuffer{}}

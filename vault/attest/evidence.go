@@ -201,7 +201,8 @@ func decodeAttestationKey(b []byte) (*ecdsa.PublicKey, error) {
 		if x == nil {
 			return nil, fmt.Errorf("read attestation key: %w", ErrMalformed)
 		}
-		return &ecdsa.PublicKey{Curve: elliptic.P256(), X: x, Y: y}, nil
+		flat = append([]byte{4}, x.FillBytes(make([]byte, coordinate))...)
+		flat = append(flat, y.FillBytes(make([]byte, coordinate))...)
 	case len(b) > 2*field:
 		tail := b[len(b)-2*field:]
 		flat = append([]byte{4}, tail[2:field]...)

@@ -31,6 +31,7 @@ func sampleSecond() Key { return newKey(sampleVault, true, pattern(32, 0x80)) }
 
 // single and double are the links that a sample bundle must satisfy.
 func single() Link { return Link{Address: "vault.example.org:8443", Root: sampleRoot().Public()} }
+
 func double() Link {
 	l := single()
 	l.Second = sampleSecond().Public()

@@ -34,8 +34,12 @@ func (l Limits) withDefaults() (Limits, error) {
 		field *int
 		value int
 	}{
-		{&l.AddressBurst, 20}, {&l.RecordBurst, 30}, {&l.Table, 1 << 16},
-		{&l.Requests, 256}, {&l.Connections, 2048}, {&l.AddressConnections, 32},
+		{&l.AddressBurst, 20},
+		{&l.RecordBurst, 30},
+		{&l.Table, 1 << 16},
+		{&l.Requests, 256},
+		{&l.Connections, 2048},
+		{&l.AddressConnections, 32},
 	} {
 		if *f.field < 0 {
 			return l, fmt.Errorf("a limit is below zero: %w", ErrConfig)
@@ -48,8 +52,11 @@ func (l Limits) withDefaults() (Limits, error) {
 		field *time.Duration
 		value time.Duration
 	}{
-		{&l.Header, 5 * time.Second}, {&l.Read, 10 * time.Second}, {&l.Write, 20 * time.Second},
-		{&l.Idle, 60 * time.Second}, {&l.Stop, 15 * time.Second},
+		{&l.Header, 5 * time.Second},
+		{&l.Read, 10 * time.Second},
+		{&l.Write, 20 * time.Second},
+		{&l.Idle, 60 * time.Second},
+		{&l.Stop, 15 * time.Second},
 	} {
 		if *f.field < 0 {
 			return l, fmt.Errorf("a time limit is below zero: %w", ErrConfig)

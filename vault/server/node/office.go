@@ -139,6 +139,7 @@ func (noStore) Create(context.Context, store.ID, []byte) error { return store.Er
 func (noStore) Fetch(context.Context, store.ID) ([]byte, store.Revision, error) {
 	return nil, 0, store.ErrClosed
 }
+
 func (noStore) Replace(context.Context, store.ID, store.Revision, []byte) error {
 	return store.ErrClosed
 }

@@ -29,7 +29,7 @@ func ParseURI(uri string) (o Options, pinFile string, err error) {
 	}
 	rest, ok := strings.CutPrefix(uri, "pkcs11:")
 	if !ok {
-		return Options{}, "", fmt.Errorf("%w: the URI does not start with pkcs11:", ErrOptions)
+		return Options{}, "", fmt.Errorf("%w: the URI does not start with \"pkcs11:\"", ErrOptions)
 	}
 	path, query, hasQuery := strings.Cut(rest, "?")
 	if !hasQuery {
