@@ -77,9 +77,10 @@ func (s *storm) turn(i int) {
 func (s *storm) until(what string, request func(context.Context) error) {
 	s.t.Helper()
 	var err error
-	for range 100 {
+	for tries := range 100 {
 		s.requests++
-		ctx, cancel := context.WithTimeout(s.t.Context(), 300*time.Millisecond)
+		// A machine that is busy with other things gets more and more time.
+		ctx, cancel := context.WithTimeout(s.t.Context(), time.Duration(300+50*tries)*time.Millisecond)
 		err = request(ctx)
 		cancel()
 		if err == nil {

@@ -16,11 +16,14 @@ type shellTether struct{ pipe io.Closer }
 
 // watched is the shell's program. The arguments are the program's own, and hold
 // no secret. The waiting part must not keep the program's standard error open, nor
-// the program the pipe.
+// the program the pipe. Who asks the shell to end may do so at any moment: also between
+// the start of the program and the line that knows its id.
 const watched = `exec 3<&0
+child= asked=
+trap 'asked=yes; [ -z "$child" ] || kill "$child" 2>/dev/null' TERM
 "$@" </dev/null 3<&- &
 child=$!
-trap 'kill "$child" 2>/dev/null' TERM
+[ -z "$asked" ] || kill "$child" 2>/dev/null
 { read -r _ <&3; kill "$child"; } >/dev/null 2>&1 &
 watcher=$!
 wait "$child"
