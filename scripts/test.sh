@@ -10,7 +10,9 @@ failed=()
 # part NAME COMMAND... runs one part, and remembers when it failed.
 part() { step "$@" || failed+=("$1"); }
 
-unit() { COFFER_E2E_PLACES=0 COFFER_E2E_VAULT=0 CGO_ENABLED=1 go test -race -shuffle=on -timeout 20m -tags "$HEADLESS_TAGS" ./...; }
+# Fyne forgets how to draw what it has not drawn for a minute: on a machine that is busy with other things a picture
+# would lose its cards and buttons half-way.
+unit() { FYNE_CACHE=1h COFFER_E2E_PLACES=0 COFFER_E2E_VAULT=0 CGO_ENABLED=1 go test -race -shuffle=on -timeout 20m -tags "$HEADLESS_TAGS" ./...; }
 
 # servers makes sure of the real servers that the tests of the places start: a test whose server is missing skips, and
 # here nothing shall.

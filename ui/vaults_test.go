@@ -514,6 +514,7 @@ func TestDeviceName(t *testing.T) {
 }
 
 func TestGuardsInWords(t *testing.T) {
+	speakTest(t, "en")
 	for name, s := range map[string]struct {
 		g           guard
 		class, want string
