@@ -22,6 +22,7 @@ var statuses = map[string]int{
 	"not-signed":     exitUsage,
 	"token-uri":      exitUsage,
 	"open-to-all":    exitUsage,
+	"pin":            exitUsage, // each new start would use up one more try of the token
 	"other-vault":    exitOther,
 	"expired":        exitOther,
 	"damaged":        exitDamaged,
