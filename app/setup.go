@@ -50,8 +50,6 @@ const (
 	NoticeVaultServer    NoticeCode = "vault-server"     // name, address: the vault on a network that guards the password
 	NoticeVaultSoftware  NoticeCode = "vault-software"   // name, address: that vault's keys are in files, and its program counts the tries
 	NoticeVaultWaiting   NoticeCode = "vault-waiting"    // name, address: the vault that was left has not destroyed its record yet
-	NoticeVaultUnarmed   NoticeCode = "vault-unarmed"    // name: the vault's hardware still has the old count of tries
-	NoticeVaultChanged   NoticeCode = "vault-changed"    // kind, before, after: the vault says something weaker than before
 	NoticeOldPlace       NoticeCode = "old-place"        // computer, until: the place shows less than the vault knows of: newer backups are gone
 	NoticeSheetNotProven NoticeCode = "sheet-not-proven" // the recovery sheet has not been proven yet
 	NoticeNoReadme       NoticeCode = "no-readme"        // the place has a README.txt of somebody else's, which stays

@@ -250,8 +250,6 @@ var notices = map[app.NoticeCode][]string{
 	app.NoticeVaultServer:    say("The vault is run by {name} ({address}). When it does not answer, the password opens nothing; your recovery sheet still does.", "The vault is on a network. When it does not answer, the password opens nothing; your recovery sheet still does."),
 	app.NoticeVaultSoftware:  say("It is a software vault: whoever runs it, or gets hold of its disks together with your backup, can guess the password without limit."),
 	app.NoticeVaultWaiting:   say("The vault that was left ({name}) did not answer, and still has its record. Coffer asks it again after each backup.", "The vault that was left did not answer, and still has its record. Coffer asks it again after each backup."),
-	app.NoticeVaultUnarmed:   say("The vault's hardware could not be told to count from zero: it still has the old count of tries."),
-	app.NoticeVaultChanged:   say("The vault says something weaker than before: {kind} was {before} and is {after}.", "The vault says something weaker than before: 'coffer vault status' shows it."),
 	app.NoticeOldPlace:       say("The place shows less than the vault knows of: the newest backup of {computer}, of {until}, is gone. Do not go on before you know why.", "The place shows less than the vault knows of: newer backups are gone. Do not go on before you know why."),
 	app.NoticeSheetNotProven: say("The recovery sheet is not saved and proven yet: 'coffer key sheet FILE.pdf' makes it, 'coffer key verify' proves it."),
 	app.NoticeNoReadme:       say("The place has a README.txt that is not Coffer's. It stays as it is, and the backup works without its own."),
