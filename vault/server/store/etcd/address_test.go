@@ -101,7 +101,7 @@ func TestOptionsThatAreNotSafe(t *testing.T) {
 
 func TestNothingSecretIsPrinted(t *testing.T) {
 	o := Options{Username: "vault", Prefix: "secret"}
-	s := &DB{options: o, password: "secret"}
+	s := &DB{options: o}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
 		for _, text := range []string{fmt.Sprintf(verb, o), fmt.Sprintf(verb, s)} {
 			if text != "[redacted]" {
@@ -150,15 +150,12 @@ func TestOpeningObeysItsContext(t *testing.T) {
 }
 
 func TestAClosedStoreWritesNothing(t *testing.T) {
-	s := &DB{closed: true, options: Options{RequestTimeout: DefaultRequestTimeout}, purging: make(chan int64, 1)}
-	s.purging <- 0
+	s := &DB{closed: true, options: Options{RequestTimeout: DefaultRequestTimeout}}
 	row := []byte("x")
 	_, _, fetch := s.Fetch(t.Context(), store.ID{})
 	for name, err := range map[string]error{
 		"create":  s.Create(t.Context(), store.ID{}, row),
 		"replace": s.Replace(t.Context(), store.ID{}, 1, row),
-		"forget":  s.Forget(t.Context(), store.ID{}, 1, row),
-		"purge":   s.Purge(t.Context()),
 		"fetch":   fetch,
 		"list":    s.List(t.Context(), func(store.ID) error { return nil }),
 		"ready":   s.Ready(t.Context()),

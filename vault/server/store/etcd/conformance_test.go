@@ -142,3 +142,10 @@ func mustReady(t *testing.T, r interface{ Ready(context.Context) error }) {
 		t.Fatal(err)
 	}
 }
+
+// The log of the cluster keeps what was, so nobody may be told that nothing does.
+func TestThereIsNoPromiseToErase(t *testing.T) {
+	if _, ok := any(&DB{}).(store.Eraser); ok {
+		t.Fatal("this store says that it erases, and it cannot")
+	}
+}

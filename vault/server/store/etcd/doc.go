@@ -10,7 +10,6 @@
 //   - mod revision: the place, in the sequence of all writes of the cluster, of the write
 //     that gave a row its value. It is the [store.Revision] of the row.
 //   - to resend: to send a write again whose answer was lost.
-//   - to purge: to drop former values from the key space and the data file of each member.
 //
 // # Reads and writes
 //
@@ -33,19 +32,17 @@
 // compacted, in the data file until that is defragmented, and in the write-ahead log of
 // each member, whose files go when several newer ones of 64 MiB are full, and which nobody
 // can order to go earlier. Blocks that the operating system has freed, members that were
-// away, and the operator's backups are further copies. So there is no [store.Eraser] here, on purpose: its promise, that nothing of
-// the former values can be read, cannot be kept.
+// away, and the operator's backups are further copies. So there is no [store.Eraser] here,
+// on purpose: its promise, that nothing of the former values can be read, cannot be kept.
 //
-// [DB.Forget] does what can be done: it replaces the row, compacts, and has every member
-// write its data file anew. What remains are the write-ahead logs and the copies above.
 // With a sealer whose keys live in hardware that is no loss, since destroying the key
 // there destroys every copy. With the software sealer old copies stay readable to who
 // holds the key file, as long as a log or a backup has them.
 //
 // # What an operator must know
 //
-// The cluster should serve the vault alone: Forget compacts the history of all of it.
-// A cluster restored from a snapshot has forgotten charges, and revisions come twice:
+// A cluster must compact its history on its own (a [Member] does), or each charge makes it
+// grow. A cluster restored from a snapshot has forgotten charges, and revisions come twice:
 // stop every vault first, and take what the vaults then say for older than it was. Use
 // etcd 3.4.22 or newer, but not 3.5.0 to 3.5.5: after a crash the data of their members
 // could differ (etcd issues 13766 and 14685).

@@ -23,9 +23,6 @@ var (
 	ErrOptions = errors.New("etcd: options")
 	// ErrDamaged says that the cluster holds, under the prefix, what no vault has written.
 	ErrDamaged = errors.New("etcd: the store is damaged")
-	// ErrRemains says that a row was replaced, but that former values of it may still lie
-	// in the data file of some member. [DB.Purge] tries again.
-	ErrRemains = errors.New("etcd: former values remain")
 )
 
 // Defaults of [Options].
@@ -104,19 +101,14 @@ func (o Options) withDefaults() (Options, error) {
 
 // DB is a store in a cluster. It is safe for concurrent use.
 type DB struct {
-	options  Options
-	password string
-	client   *clientv3.Client
-	rows     string // prefix of all rows; a record id of 16 bytes follows
+	options Options
+	client  *clientv3.Client
+	rows    string // prefix of all rows; a record id of 16 bytes follows
 
 	// under is held for reading by each request, and for writing by Close: a request
 	// that Close cuts off would be one of unknown outcome.
 	under  sync.RWMutex
 	closed bool // guarded by under
-
-	// purging lets one purge run at a time; it holds the revision up to which the last
-	// one has purged.
-	purging chan int64
 }
 
 // Open connects to the cluster and checks that what is under the prefix is a store, or
@@ -126,12 +118,8 @@ func Open(ctx context.Context, options Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	s := &DB{options: options, rows: options.Prefix + "row/", purging: make(chan int64, 1)}
-	s.purging <- 0
-	if options.Password != nil {
-		s.password = options.Password()
-	}
-	s.client, err = s.dial(ctx, options.Endpoints)
+	s := &DB{options: options, rows: options.Prefix + "row/"}
+	s.client, err = s.dial(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
@@ -144,13 +132,12 @@ func Open(ctx context.Context, options Options) (*DB, error) {
 // Format prints "[redacted]" for every verb: the client holds a password.
 func (*DB) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
 
-// dial makes a client of these endpoints. It connects only to sign in.
-func (s *DB) dial(ctx context.Context, endpoints []string) (client *clientv3.Client, err error) {
+// dial makes a client of the cluster. It connects only to sign in.
+func (s *DB) dial(ctx context.Context) (client *clientv3.Client, err error) {
 	config := clientv3.Config{
-		Endpoints: endpoints,
+		Endpoints: s.options.Endpoints,
 		TLS:       s.options.TLS,
 		Username:  s.options.Username,
-		Password:  s.password,
 		Logger:    zapLogger(s.options.Log),
 
 		// One: the package comment says why.
@@ -170,6 +157,9 @@ func (s *DB) dial(ctx context.Context, endpoints []string) (client *clientv3.Cli
 				MinConnectTimeout: s.options.RequestTimeout,
 			}),
 		},
+	}
+	if s.options.Password != nil {
+		config.Password = s.options.Password()
 	}
 	err = s.patiently(ctx, func(ctx context.Context) error {
 		// The client must outlive ctx, but signing in must obey it.

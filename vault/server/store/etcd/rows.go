@@ -37,22 +37,16 @@ func (s *DB) Create(ctx context.Context, id store.ID, row []byte) error {
 
 // Replace puts row in the place of a revision. Errors as in [store.Store].
 func (s *DB) Replace(ctx context.Context, id store.ID, revision store.Revision, row []byte) error {
-	if _, err := s.replace(ctx, id, revision, row); err != nil {
-		return fmt.Errorf("replace row: %w", err)
-	}
-	return nil
-}
-
-// replace returns the revision of what was written.
-func (s *DB) replace(ctx context.Context, id store.ID, revision store.Revision, row []byte) (int64, error) {
 	w := &write{key: s.key(id), row: row, refused: store.ErrChanged}
 	w.conditions = []clientv3.Cmp{
 		// A row that is absent has revision 0: without this, Replace could create one.
 		clientv3.Compare(clientv3.CreateRevision(w.key), ">", 0),
 		clientv3.Compare(clientv3.ModRevision(w.key), "=", int64(revision)),
 	}
-	err := s.commit(ctx, w)
-	return w.revision, err
+	if err := s.commit(ctx, w); err != nil {
+		return fmt.Errorf("replace row: %w", err)
+	}
+	return nil
 }
 
 // A write is one row on its way into the cluster.
@@ -62,8 +56,7 @@ type write struct {
 	conditions []clientv3.Cmp
 	refused    error // what a refusal means while the row exists
 
-	lost     bool  // the answer to an earlier copy was lost: that copy may be written
-	revision int64 // of the row, when it is written
+	lost bool // the answer to an earlier copy was lost: that copy may be written
 }
 
 // commit sends w until it is known what became of it, or its time is over.
@@ -104,13 +97,11 @@ func (w *write) look() clientv3.Op {
 // judge says what became of w.
 func (w *write) judge(answer *clientv3.TxnResponse) error {
 	if answer.Succeeded {
-		w.revision = answer.Header.Revision
 		return nil
 	}
 	there := found(answer)
 	switch {
 	case w.lost && there != nil && bytes.Equal(there.Value, w.row):
-		w.revision = there.ModRevision
 		return nil
 	case w.lost:
 		return errOvertaken

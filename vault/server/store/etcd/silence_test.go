@@ -65,7 +65,7 @@ func startScripted(t *testing.T, s *scripted) *DB {
 		t.Fatal(err)
 	}
 	db := &DB{options: options, rows: "row/"}
-	db.client, err = db.dial(t.Context(), options.Endpoints)
+	db.client, err = db.dial(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
