@@ -121,6 +121,15 @@ func checkPoints(points ...[]byte) error {
 // time. The group has prime order, so the product is not the identity unless the scalar
 // is zero, which checkScalar refused.
 func multiply(scalar, point []byte) ([]byte, error) {
+	p, err := multiplyPoint(scalar, point)
+	if err != nil {
+		return nil, err
+	}
+	return p.BytesCompressed(), nil
+}
+
+// multiplyPoint is multiply, not yet encoded.
+func multiplyPoint(scalar, point []byte) (*nistec.P256Point, error) {
 	p, err := parsePoint(point)
 	if err != nil {
 		return nil, err
@@ -128,7 +137,7 @@ func multiply(scalar, point []byte) ([]byte, error) {
 	if p, err = p.ScalarMult(p, scalar); err != nil {
 		return nil, fmt.Errorf("opaque: internal error: %w", err)
 	}
-	return p.BytesCompressed(), nil
+	return p, nil
 }
 
 // checkScalar returns ErrMessage unless b is a scalar in [1, order).
