@@ -253,6 +253,25 @@ func (s *Server) Tidy(ctx context.Context) error {
 	return nil
 }
 
+// Fate says the state of a record, StateNone when there is none, and when it was destroyed.
+func (s *Server) Fate(ctx context.Context, id [16]byte) (state protocol.State, destroyed time.Time, err error) {
+	err = s.change(ctx, id, func(r *record) (*record, verdict, error) {
+		state, destroyed = protocol.StateNone, time.Time{}
+		if r == nil {
+			return nil, verdict{}, nil
+		}
+		v := r.decide(ask{What: askStatus}, s.cfg.Waits, s.now())
+		if state = r.tally.State; state == protocol.StateDestroyed {
+			destroyed = time.UnixMilli(r.destroyedAt)
+		}
+		return r, v, nil
+	})
+	if err != nil {
+		return protocol.StateNone, time.Time{}, fmt.Errorf("look at record: %w", err)
+	}
+	return state, destroyed, nil
+}
+
 // settle brings one record up to now.
 func (s *Server) settle(ctx context.Context, id [16]byte) error {
 	err := s.change(ctx, id, func(r *record) (*record, verdict, error) {

@@ -25,6 +25,9 @@ const (
 	TicketLife     = time.Hour
 	MaxInvitation  = 366 * 24 * time.Hour // longer ones are keys that nobody looks after
 	AccountRecords = 8                    // of one account
+	// PlaceRest is how long the place of a destroyed record stays taken: its tombstone stays
+	// in the store for ever, and an account must not fill that as fast as it can ask.
+	PlaceRest = 24 * time.Hour
 )
 
 // ErrConfig says that a Config lacks what is needed or holds what cannot be, or that the
@@ -42,9 +45,12 @@ type Config struct {
 	Issuer, ClientID string
 	Store            store.Store
 	Sealer           seal.Sealer
-	Clock            func() time.Time // nil: time.Now
-	HTTP             *http.Client     // to the issuer; nil: one that knows no proxy
-	Log              *slog.Logger     // nil: none
+	// Fate says the state of a record, and when it was destroyed: an account that is full
+	// gets back the places of records that are no more. nil: it does not.
+	Fate  func(ctx context.Context, record [16]byte) (protocol.State, time.Time, error)
+	Clock func() time.Time // nil: time.Now
+	HTTP  *http.Client     // to the issuer; nil: one that knows no proxy
+	Log   *slog.Logger     // nil: none
 }
 
 // A Desk lets new records in. It is safe for concurrent use.

@@ -487,13 +487,40 @@ func FuzzInvitation(f *testing.F) {
 }
 
 func FuzzBody(f *testing.F) {
-	f.Add(byInvitation, encodeBody(byInvitation, [][16]byte{{1}}))
-	f.Add(byAccount, encodeBody(byAccount, [][16]byte{{1}, {2}, {3}}))
+	f.Add(byInvitation, encodeBody(byInvitation, []place{{[16]byte{1}, 7}}))
+	f.Add(byAccount, encodeBody(byAccount, []place{{[16]byte{1}, 7}, {[16]byte{2}, -1}, {[16]byte{3}, 1 << 40}}))
 	f.Add(byAccount, []byte{RowFormat, byAccount, 0})
 	f.Fuzz(func(t *testing.T, kind byte, body []byte) {
-		records, err := decodeBody(kind, body)
-		if err == nil && !bytes.Equal(encodeBody(kind, records), body) {
-			t.Errorf("%x reads as %d records and writes otherwise", body, len(records))
+		places, err := decodeBody(kind, body)
+		if err == nil && !bytes.Equal(encodeBody(kind, places), body) {
+			t.Errorf("%x reads as %d places and writes otherwise", body, len(places))
 		}
 	})
+}
+
+// TestWhenAPlaceIsFree: when nothing can come of it any more, and not a second earlier.
+func TestWhenAPlaceIsFree(t *testing.T) {
+	w := newWorld(t, nil)
+	now := w.clock()
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	for _, c := range []struct {
+		name      string
+		state     protocol.State
+		admitted  time.Time
+		destroyed time.Time
+		want      bool
+	}{
+		{"its ticket is still good", protocol.StateNone, ago(TicketLife - time.Second), time.Time{}, false},
+		{"it was never made", protocol.StateNone, ago(TicketLife + 2*time.Second), time.Time{}, true},
+		{"just destroyed", protocol.StateDestroyed, ago(time.Hour), ago(PlaceRest - time.Second), false},
+		{"long destroyed", protocol.StateDestroyed, ago(48 * time.Hour), ago(PlaceRest), true},
+		{"pending", protocol.StatePending, ago(1000 * time.Hour), time.Time{}, false},
+		{"active", protocol.StateActive, ago(1000 * time.Hour), time.Time{}, false},
+		{"frozen", protocol.StateFrozen, ago(1000 * time.Hour), time.Time{}, false},
+		{"in its last try", protocol.StateLastCall, ago(1000 * time.Hour), time.Time{}, false},
+	} {
+		if got := w.vacant(place{admitted: c.admitted.Unix()}, c.state, c.destroyed); got != c.want {
+			t.Errorf("%s: free %t", c.name, got)
+		}
+	}
 }

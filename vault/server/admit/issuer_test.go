@@ -50,6 +50,49 @@ func TestAnAccountHasEightRecords(t *testing.T) {
 	}
 }
 
+// TestAFullAccountGetsBackThePlacesOfDestroyedRecords: one for each, none while nobody can
+// say what became of them, and none of those that live.
+func TestAFullAccountGetsBackThePlacesOfDestroyedRecords(t *testing.T) {
+	p := oidctest.Start(t)
+	w := newOIDCWorld(t, p)
+	destroyed := map[byte]bool{}
+	var broken error
+	w.cfg.Fate = func(_ context.Context, record [16]byte) (protocol.State, time.Time, error) {
+		if destroyed[record[0]] {
+			return protocol.StateDestroyed, w.clock().Add(-PlaceRest), broken
+		}
+		return protocol.StateActive, time.Time{}, broken
+	}
+	admit := func(record byte) error {
+		return w.admitted(t, record, []byte(p.Token(t, "anna", nonce(record))))
+	}
+	for record := range byte(AccountRecords) {
+		if err := admit(1 + record); err != nil {
+			t.Fatalf("record %d: %v", 1+record, err)
+		}
+	}
+	if err := admit(9); !errors.Is(err, protocol.ErrQuota) {
+		t.Errorf("a ninth, while all live: %v", err)
+	}
+	destroyed[2], destroyed[5] = true, true
+	broken = errors.New("the store is away")
+	if err := admit(9); !errors.Is(err, protocol.ErrInternal) {
+		t.Errorf("a ninth, and nobody knows of the others: %v", err)
+	}
+	broken = nil
+	for _, record := range []byte{9, 10, 9} {
+		if err := admit(record); err != nil {
+			t.Errorf("record %d, in the place of a destroyed one: %v", record, err)
+		}
+	}
+	if err := admit(11); !errors.Is(err, protocol.ErrQuota) {
+		t.Errorf("an eleventh, with eight that live: %v", err)
+	}
+	if err := admit(1); err != nil {
+		t.Errorf("the first again: %v", err)
+	}
+}
+
 // TestTokensThatAreWrongInOneThing: each is refused, nothing is stored for it, and the token
 // it was made from is good.
 func TestTokensThatAreWrongInOneThing(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"coffer/vault/protocol"
 	"coffer/vault/server/store"
@@ -45,8 +46,14 @@ func (d *Desk) name(a admission) (id store.ID) {
 	return id
 }
 
+// A place is one record of an admission.
+type place struct {
+	record   [16]byte
+	admitted int64 // when it got its last ticket, in unix seconds
+}
+
 // join puts record into the row of a, which has room for limit records; the same record a
-// second time changes nothing. When it returns nil, the row is durable. errFull;
+// second time takes no second place. When it returns nil, the row is durable. errFull;
 // [protocol.ErrUnknownOutcome], [protocol.ErrInternal].
 func (d *Desk) join(ctx context.Context, a admission, limit int, record [16]byte) error {
 	id := d.name(a)
@@ -76,7 +83,7 @@ func (d *Desk) create(ctx context.Context, id store.ID, kind byte, record [16]by
 	if err != nil {
 		return fmt.Errorf("make key of admission: %w: %w", protocol.ErrInternal, err)
 	}
-	row, err := d.seal(ctx, id, handle, kind, [][16]byte{record})
+	row, err := d.seal(ctx, id, handle, kind, []place{d.place(record)})
 	if err != nil {
 		return err
 	}
@@ -99,25 +106,62 @@ func (d *Desk) extend(ctx context.Context, id store.ID, kind byte, row []byte, r
 	if err != nil {
 		return fmt.Errorf("open admission: %w: %w", protocol.ErrInternal, err)
 	}
-	records, err := decodeBody(kind, body)
+	places, err := decodeBody(kind, body)
 	if err != nil {
 		return fmt.Errorf("%w: %w", protocol.ErrInternal, err)
 	}
-	if slices.Contains(records, record) {
-		return nil
+	places = slices.DeleteFunc(places, func(p place) bool { return p.record == record })
+	if len(places) >= limit {
+		if places, err = d.vacate(ctx, kind, places); err != nil {
+			return err
+		}
 	}
-	if len(records) >= limit {
+	if len(places) >= limit {
 		return errFull
 	}
-	row, err = d.seal(ctx, id, handle, kind, append(records, record))
+	row, err = d.seal(ctx, id, handle, kind, append(places, d.place(record)))
 	if err != nil {
 		return err
 	}
 	return outcome("replace admission", d.cfg.Store.Replace(ctx, id, revision, row))
 }
 
-func (d *Desk) seal(ctx context.Context, id store.ID, handle []byte, kind byte, records [][16]byte) ([]byte, error) {
-	sealed, err := d.cfg.Sealer.Seal(ctx, id, handle, encodeBody(kind, records))
+func (d *Desk) place(record [16]byte) place { return place{record, d.cfg.Clock().Unix()} }
+
+// vacate drops the places of records that are no more. An invitation is for one record,
+// whatever becomes of it.
+func (d *Desk) vacate(ctx context.Context, kind byte, places []place) ([]place, error) {
+	if kind != byAccount || d.cfg.Fate == nil {
+		return places, nil
+	}
+	var kept []place
+	for _, p := range places {
+		state, destroyed, err := d.cfg.Fate(ctx, p.record)
+		if err != nil {
+			return nil, fmt.Errorf("look at record of the account: %w: %w", protocol.ErrInternal, err)
+		}
+		if !d.vacant(p, state, destroyed) {
+			kept = append(kept, p)
+		}
+	}
+	return kept, nil
+}
+
+// vacant says whether nothing can come of a place any more: its record was destroyed, or
+// never made, and the ticket for it has expired.
+func (d *Desk) vacant(p place, state protocol.State, destroyed time.Time) bool {
+	now := d.cfg.Clock()
+	switch state {
+	case protocol.StateNone:
+		return now.Sub(time.Unix(p.admitted, 0)) > TicketLife
+	case protocol.StateDestroyed:
+		return now.Sub(destroyed) >= PlaceRest
+	}
+	return false
+}
+
+func (d *Desk) seal(ctx context.Context, id store.ID, handle []byte, kind byte, places []place) ([]byte, error) {
+	sealed, err := d.cfg.Sealer.Seal(ctx, id, handle, encodeBody(kind, places))
 	if err != nil {
 		return nil, fmt.Errorf("seal admission: %w: %w", protocol.ErrInternal, err)
 	}
@@ -149,28 +193,32 @@ func splitRow(row []byte) (handle, sealed []byte, err error) {
 	return row[3 : 3+n], row[3+n:], nil
 }
 
-// encodeBody returns what is sealed: format, kind, number of records (1), records (16 each).
-func encodeBody(kind byte, records [][16]byte) []byte {
-	body := []byte{RowFormat, kind, byte(len(records))}
-	for _, r := range records {
-		body = append(body, r[:]...)
+const placeSize = 16 + 8
+
+// encodeBody returns what is sealed: format, kind, number of places (1), places, each:
+// record (16), when it got its last ticket (8).
+func encodeBody(kind byte, places []place) []byte {
+	body := []byte{RowFormat, kind, byte(len(places))}
+	for _, p := range places {
+		body = append(body, p.record[:]...)
+		body = binary.BigEndian.AppendUint64(body, uint64(p.admitted))
 	}
 	return body
 }
 
 // decodeBody is the reverse. errRow, also for what encodeBody would not have written.
-func decodeBody(kind byte, body []byte) ([][16]byte, error) {
+func decodeBody(kind byte, body []byte) ([]place, error) {
 	const head = 3
 	if len(body) < head || body[0] != RowFormat || body[1] != kind {
 		return nil, fmt.Errorf("decode admission: %w", errRow)
 	}
 	n := int(body[2])
-	if n == 0 || n > AccountRecords || len(body) != head+16*n {
-		return nil, fmt.Errorf("decode admission: %d records in %d bytes: %w", n, len(body), errRow)
+	if n == 0 || n > AccountRecords || len(body) != head+placeSize*n {
+		return nil, fmt.Errorf("decode admission: %d places in %d bytes: %w", n, len(body), errRow)
 	}
-	records := make([][16]byte, n)
-	for i := range records {
-		copy(records[i][:], body[head+16*i:])
+	places := make([]place, 0, n)
+	for b := body[head:]; len(b) > 0; b = b[placeSize:] {
+		places = append(places, place{[16]byte(b), int64(binary.BigEndian.Uint64(b[16:]))})
 	}
-	return records, nil
+	return places, nil
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"coffer/vault"
+	"coffer/vault/server/seal"
 	"coffer/vault/server/seal/tpm/tpmtest"
 )
 
@@ -129,7 +130,13 @@ func TestAVaultWithoutItsTPMAnswersNothing(t *testing.T) {
 	withAccess(t, dir, func(*Access) {})
 	c := dial(t, m.Link, vault.RemoteOptions{})
 	slot, root := enroll(t, c)
+	if err := n.ready(t.Context()); err != nil {
+		t.Errorf("not ready: %v", err)
+	}
 	chip.Stop()
+	if err := n.ready(t.Context()); !errors.Is(err, seal.ErrHardware) {
+		t.Errorf("without its TPM it is ready: %v", err)
+	}
 	if _, _, err := c.Open(t.Context(), slot, secret("right")); err == nil {
 		t.Fatal("it answers without its TPM")
 	}

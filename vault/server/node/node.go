@@ -13,6 +13,7 @@ import (
 
 	"coffer/crypto/hpke"
 	"coffer/crypto/opaque"
+	"coffer/vault/protocol"
 	"coffer/vault/server"
 	"coffer/vault/server/admit"
 	"coffer/vault/server/gate"
@@ -146,6 +147,10 @@ func (n *Node) assemble(opts Options) error {
 	desk, err := admit.New(admit.Config{
 		VaultID: id.keys.ID, Key: id.keys.Admission, Mode: id.config.Register, Issuer: id.config.OIDC.Issuer,
 		ClientID: id.config.OIDC.ClientID, Store: n.parts.store, Sealer: n.parts.sealer, Clock: opts.Clock, Log: n.log,
+		// The server asks the desk for tickets, and the desk the server for records.
+		Fate: func(ctx context.Context, record [16]byte) (protocol.State, time.Time, error) {
+			return n.server.Fate(ctx, record)
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
@@ -157,6 +162,7 @@ func (n *Node) assemble(opts Options) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
+	n.office.census = n.server.Census
 	n.gate, err = n.newGate(desk, opts)
 	return err
 }
@@ -193,10 +199,12 @@ func (n *Node) ready(ctx context.Context) error {
 	if n.office.opts.Clock().After(n.live.Load().expires) {
 		return errExpired
 	}
-	if n.parts.ready == nil {
-		return nil
+	for _, ask := range n.parts.ready {
+		if err := ask(ctx); err != nil {
+			return err
+		}
 	}
-	return n.parts.ready(ctx)
+	return nil
 }
 
 // Close closes everything and gives the folder to the next process. The caller has ended

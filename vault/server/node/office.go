@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
+	"coffer/vault/server"
 	"coffer/vault/server/admit"
 	"coffer/vault/server/seal"
 	"coffer/vault/server/store"
@@ -28,7 +30,9 @@ type office struct {
 	id    *identity
 	parts *parts // nil: not running
 	since time.Time
-	ready func(context.Context) error // nil: not running
+	// ready and census ask the vault that runs; nil: it does not.
+	ready  func(context.Context) error
+	census func(context.Context) (server.Census, error)
 }
 
 // locked runs work on the identity, and passes on what has become of the bundle.
@@ -169,11 +173,15 @@ type Status struct {
 	Sealer      Sealer    `json:"sealer"`
 	Store       string    `json:"store"`
 	Rows        int       `json:"rows"` // records and admissions; -1: not known
-	Tries       int       `json:"tries"`
-	Register    string    `json:"register"`
-	Endorsed    string    `json:"endorsement_certificate,omitempty"` // of the TPM, PEM
-	Warnings    []string  `json:"warnings"`
-	Addresses   []string  `json:"addresses"`
+	// Records by their state, in small letters, and Admitted: invitations that were used, and
+	// accounts. Both are missing when there are too many to be counted in a second or two.
+	Records   map[string]int `json:"records,omitzero"`
+	Admitted  *int           `json:"admitted,omitempty"`
+	Tries     int            `json:"tries"`
+	Register  string         `json:"register"`
+	Endorsed  string         `json:"endorsement_certificate,omitempty"` // of the TPM, PEM
+	Warnings  []string       `json:"warnings"`
+	Addresses []string       `json:"addresses"`
 }
 
 // A Sealer is who holds the keys.
@@ -252,18 +260,11 @@ const maxRows = 1_000_000
 
 // describe asks store and hardware.
 func (o *office) describe(ctx context.Context, s *Status) error {
-	if lister, ok := o.parts.store.(store.Lister); ok {
-		rows := 0
-		err := lister.List(ctx, func([16]byte) error {
-			if rows++; rows > maxRows {
-				return errManyRows
-			}
-			return nil
-		})
-		if err != nil && rows <= maxRows {
-			return err
-		}
-		s.Rows = rows
+	if err := o.countRows(ctx, s); err != nil {
+		return err
+	}
+	if err := o.countRecords(ctx, s); err != nil {
+		return err
 	}
 	if o.parts.endorsement != nil {
 		s.Endorsed = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: o.parts.endorsement}))
@@ -276,6 +277,49 @@ func (o *office) describe(ctx context.Context, s *Status) error {
 		s.Sealer.Says = says
 	}
 	return err
+}
+
+// countRows counts without looking into any row.
+func (o *office) countRows(ctx context.Context, s *Status) error {
+	lister, ok := o.parts.store.(store.Lister)
+	if !ok {
+		return nil
+	}
+	rows := 0
+	err := lister.List(ctx, func([16]byte) error {
+		if rows++; rows > maxRows {
+			return errManyRows
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errManyRows) {
+		return err
+	}
+	s.Rows = rows
+	return nil
+}
+
+// censusPatience bounds the look into every record: who asks for a status waits for it, and
+// so do the requests of a token or a cluster.
+const censusPatience = 2 * time.Second
+
+func (o *office) countRecords(ctx context.Context, s *Status) error {
+	quick, cancel := context.WithTimeout(ctx, censusPatience)
+	defer cancel()
+	census, err := o.census(quick)
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		return nil
+	case err != nil && quick.Err() != nil:
+		return ctx.Err() // too many: the number of rows must do
+	case err != nil:
+		return err
+	}
+	s.Records, s.Admitted = map[string]int{}, &census.Others
+	for state, n := range census.Records {
+		s.Records[strings.ToLower(state.String())] = n
+	}
+	return nil
 }
 
 var errManyRows = fmt.Errorf("more than %d rows", maxRows)

@@ -24,8 +24,8 @@ type parts struct {
 	sealer seal.Sealer
 	db     *bolt.DB // of the store "bolt": what a backup copies
 	facts  facts
-	// ready says whether a request could be answered now; nil: always.
-	ready func(context.Context) error
+	// ready asks store and sealer whether they could answer a request now.
+	ready []func(context.Context) error
 	// gone is closed when store or sealer will answer nothing any more; nil: never.
 	gone <-chan struct{}
 	// hardware returns lines about it for who runs the vault; nil: there is none.
@@ -140,7 +140,7 @@ func (o opening) openCluster(ctx context.Context, p *parts, endpoints []string) 
 	if err != nil {
 		return err
 	}
-	p.store, p.ready = db, db.Ready
+	p.store, p.ready = db, append(p.ready, db.Ready)
 	p.closers = append(p.closers, db.Close)
 	return nil
 }
@@ -220,7 +220,7 @@ func (o opening) openToken(ctx context.Context, p *parts, spec sealSpec) error {
 	if err != nil {
 		return err
 	}
-	p.sealer, p.hardware = token, token.Status
+	p.sealer, p.hardware, p.ready = token, token.Status, append(p.ready, token.Ready)
 	p.closers = append(p.closers, token.Close)
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -236,8 +237,9 @@ func TestInvitations(t *testing.T) {
 			t.Fatalf("enroll with an invitation: %v", err)
 		}
 	}
-	if mustStatus(t, dir).Rows != 4 {
-		t.Errorf("%d rows", mustStatus(t, dir).Rows)
+	got := mustStatus(t, dir)
+	if got.Rows != 4 || got.Admitted == nil || *got.Admitted != 2 || !maps.Equal(got.Records, map[string]int{"active": 2}) {
+		t.Errorf("%d rows, records %v, admitted %v", got.Rows, got.Records, got.Admitted)
 	}
 	open, _ := made(t, nil)
 	withAccess(t, open, func(a *Access) {

@@ -25,6 +25,7 @@ func (o opening) openTPM(ctx context.Context, p *parts, spec sealSpec) error {
 	}
 	p.closers = append(p.closers, epochs.Close)
 	p.store, p.sealer, p.gone = epochs, epochs, epochs.Gone()
+	p.ready = append(p.ready, epochs.Ready)
 	p.facts.incarnation = epochs.Incarnation()
 	says := func() []string { return []string{fmt.Sprintf("epoch: %d", epochs.Epoch())} }
 	if spec.class == seal.ClassTPM {

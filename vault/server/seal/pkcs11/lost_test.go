@@ -122,11 +122,13 @@ func TestATokenThatIsAway(t *testing.T) {
 		}
 		_, err := token.Status(t.Context())
 		wantErr(t, "away", err, seal.ErrHardware)
+		wantErr(t, "away", token.Ready(t.Context()), seal.ErrHardware)
 	}
 	must(t, token.ctx.Finalize())
 	must(t, os.Remove(tokens))
 	must(t, os.Rename(away, tokens))
 	r.check(t, "back")
+	must(t, token.Ready(t.Context()))
 }
 
 // TestManyLoseTheConnection: all who work when it is lost go on, and nothing is mixed up.

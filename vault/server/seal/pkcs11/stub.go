@@ -25,6 +25,9 @@ func (*Token) Class() string { return seal.ClassToken }
 // Close has nothing to do.
 func (*Token) Close() error { return nil }
 
+// Ready returns [ErrNotBuilt].
+func (*Token) Ready(context.Context) error { return ErrNotBuilt }
+
 // Status returns [ErrNotBuilt].
 func (*Token) Status(context.Context) ([]string, error) { return nil, ErrNotBuilt }
 

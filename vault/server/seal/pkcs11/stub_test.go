@@ -21,6 +21,7 @@ func TestWithoutCgo(t *testing.T) {
 	var token *Token
 	ctx, id := t.Context(), seal.ID{}
 	for name, call := range map[string]func() error{
+		"Ready":       func() error { return token.Ready(ctx) },
 		"Status":      func() error { _, err := token.Status(ctx); return err },
 		"Keys":        func() error { _, err := token.Keys(ctx); return err },
 		"NewKey":      func() error { _, err := token.NewKey(ctx, id); return err },

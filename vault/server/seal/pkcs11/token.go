@@ -140,6 +140,14 @@ func (*Token) Class() string { return seal.ClassToken }
 // Format prints "[redacted]" for every verb.
 func (*Token) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[redacted]")) }
 
+// Ready returns nil when the token answers to who has its PIN. [seal.ErrHardware].
+func (t *Token) Ready(ctx context.Context) error {
+	return t.do(ctx, "ask token", func(s *session) error {
+		_, err := t.ctx.GetSessionInfo(s.h)
+		return err
+	})
+}
+
 // Status returns what an operator wants to know, a line each: module, token, serial number,
 // firmware, number of record keys, and whether OPRF keys stay in the token also for who
 // has its PIN, which it tries. [seal.ErrHardware].
