@@ -28,6 +28,9 @@ const (
 	challengeLife = attest.ArmSeconds * time.Second
 	// A chip knows 64 sessions, loaded and saved ones together, of all its users.
 	maxChallenges = 16
+	// One that an owner's device lost, and the next: more of one record would be in the way
+	// of others.
+	maxOfRecord = 2
 )
 
 // Challenge begins to arm. data is for attest.ArmDigest. [seal.ErrReference].
@@ -38,7 +41,7 @@ func (c *Counting) Challenge(ctx context.Context, id seal.ID, ref []byte) (sessi
 	}
 	session = [16]byte(aead.Random(len(session)))
 	err = c.chip.do(ctx, "challenge", func(k *call) error {
-		if err := c.dropChallenges(k); err != nil {
+		if err := c.dropChallenges(k, id); err != nil {
 			return err
 		}
 		index, err := k.present(r)
@@ -78,27 +81,48 @@ func (k *call) beginChallenge(index attest.Index) (*challenge, [attest.NonceSize
 }
 
 // dropChallenges ends those that are too old, and the oldest when there are too many: who
-// asks for challenges and never signs must not take all sessions of the chip.
-func (c *Counting) dropChallenges(k *call) error {
+// asks for challenges and never signs must not take all sessions of the chip. Those of the
+// record that asks go first.
+func (c *Counting) dropChallenges(k *call, id seal.ID) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.challenges) > 0 { // sixteen at most
-		var oldest [16]byte
-		for name, ch := range c.challenges {
-			if at, ok := c.challenges[oldest]; !ok || ch.made.Before(at.made) {
-				oldest = name
-			}
+	own := func(ch *challenge) bool { return ch.record == id }
+	for c.hasMore(maxOfRecord-1, own) {
+		if err := c.dropOldest(k, own); err != nil {
+			return err
 		}
-		ch := c.challenges[oldest]
-		if c.alive(ch) && len(c.challenges) < maxChallenges {
-			return nil
-		}
-		delete(c.challenges, oldest)
-		if err := k.flush(ch.session.Handle()); err != nil {
+	}
+	all := func(*challenge) bool { return true }
+	old := func(ch *challenge) bool { return !c.alive(ch) }
+	for c.hasMore(0, old) || c.hasMore(maxChallenges-1, all) {
+		if err := c.dropOldest(k, all); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// hasMore reports whether there are more than n challenges of a kind. c.mu is held.
+func (c *Counting) hasMore(n int, kind func(*challenge) bool) bool {
+	for _, ch := range c.challenges {
+		if kind(ch) {
+			n--
+		}
+	}
+	return n < 0
+}
+
+// dropOldest ends the oldest challenge of a kind, of which there is one. c.mu is held.
+func (c *Counting) dropOldest(k *call, kind func(*challenge) bool) error {
+	var name [16]byte
+	var oldest *challenge
+	for n, ch := range c.challenges {
+		if kind(ch) && (oldest == nil || ch.made.Before(oldest.made)) {
+			name, oldest = n, ch
+		}
+	}
+	delete(c.challenges, name)
+	return k.flush(oldest.session.Handle())
 }
 
 // Close ends all challenges, which would stay in the chip until its next power cut, and

@@ -393,6 +393,15 @@ func TestChallengesAreBounded(t *testing.T) {
 		_, _, err := c.Challenge(t.Context(), id(1), ref)
 		must(t, err)
 	}
+	if len(c.challenges) > maxOfRecord {
+		t.Errorf("%d challenges of one record", len(c.challenges))
+	}
+	for n := range maxChallenges + 2 {
+		other := c.newOPRF(id(100+n), o)
+		_, _, err := c.Challenge(t.Context(), id(100+n), other)
+		must(t, err)
+		must(t, c.DestroyOPRF(t.Context(), id(100+n), other))
+	}
 	if len(c.challenges) > maxChallenges {
 		t.Errorf("%d challenges", len(c.challenges))
 	}
