@@ -8,6 +8,7 @@ import (
 
 	"coffer/crypto"
 	"coffer/crypto/aead"
+	"coffer/crypto/opaque"
 	"coffer/vault/protocol"
 )
 
@@ -174,7 +175,7 @@ func (c *Client) register(ctx context.Context, p Pending, root crypto.RootKey, p
 	}
 	// What commit brings makes guesses possible to who has the key: only for the hardware
 	// that was promised.
-	if _, err := c.checkHardware(ctx, slot); err != nil {
+	if err := c.proveKey(ctx, p, keys, request, response); err != nil {
 		return fmt.Errorf("check hardware: %w", err)
 	}
 	record, export, err := client.FinishRegistration(response)
@@ -185,6 +186,38 @@ func (c *Client) register(ctx context.Context, p Pending, root crypto.RootKey, p
 	defer exportKey.Wipe()
 	if err := c.commit(ctx, slot, root, keys.Owner(), record, exportKey); err != nil {
 		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// fewLeft is when hardware is armed once more before a generation is exposed: that takes an
+// evaluation, and must not be the hardware's last one.
+const fewLeft = 2
+
+// proveKey has the vault prove that it has answered begin with the key of its hardware, and
+// not with one that counts nothing: evidence alone says only that there is such a key
+// ([opaque.Probe]).
+func (c *Client) proveKey(ctx context.Context, p Pending, keys *crypto.Keys, request, response []byte) error {
+	if !c.counts() {
+		return nil
+	}
+	probe, second, err := opaque.NewProbe(request)
+	if err != nil {
+		return err
+	}
+	again, err := c.begun(ctx, p, keys, [protocol.PointSize]byte(second))
+	if err != nil {
+		return fmt.Errorf("begin again: %w", err)
+	}
+	report, err := c.checkHardware(ctx, p.Slot)
+	if err != nil {
+		return err
+	}
+	if err := probe.Check(response[:protocol.PointSize], again[:protocol.PointSize], report.Key[:]); err != nil {
+		return fmt.Errorf("the vault has answered with another key than its hardware's: %w: %w", ErrEvidence, err)
+	}
+	if report.Left < fewLeft {
+		return c.arm(ctx, p.Slot, keys)
 	}
 	return nil
 }

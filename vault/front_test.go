@@ -77,6 +77,7 @@ type frontOptions struct {
 	gate     bool          // the vault's own gate, which nobody stands before
 	counting *tpm.Counting // the store and the sealer, and what its chip signs with
 	attests  []byte
+	lying    func(seal.Counter) seal.Sealer // what the core is given for its sealer; nil: the truth
 }
 
 func newFront(t *testing.T, o frontOptions) *front {
@@ -97,6 +98,9 @@ func newFront(t *testing.T, o frontOptions) *front {
 	var rows store.Store = db
 	if o.counting != nil {
 		sealer, rows = o.counting, o.counting
+		if o.lying != nil {
+			sealer = o.lying(o.counting)
+		}
 	}
 	cfg := server.Config{
 		VaultID: id, Store: rows, Sealer: sealer, Key: opaque.GenerateServerKey(), Tries: o.tries,

@@ -1,14 +1,17 @@
 package vault_test
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"coffer/crypto"
+	"coffer/crypto/opaque"
 	"coffer/vault"
 	"coffer/vault/protocol"
+	"coffer/vault/server/seal"
 	"coffer/vault/server/seal/tpm"
 	"coffer/vault/server/seal/tpm/tpmtest"
 	"coffer/vault/server/store/bolt"
@@ -17,6 +20,11 @@ import (
 
 // newTPMFront is a vault whose tries a TPM counts.
 func newTPMFront(t *testing.T, tries int) *front {
+	t.Helper()
+	return newLyingFront(t, tries, nil)
+}
+
+func newLyingFront(t *testing.T, tries int, lying func(seal.Counter) seal.Sealer) *front {
 	t.Helper()
 	m := tpmtest.Start(t)
 	chip, err := tpm.OpenChip(t.Context(), tpm.ChipConfig{Device: m.Device()})
@@ -40,7 +48,7 @@ func newTPMFront(t *testing.T, tries int) *front {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newFront(t, frontOptions{tries: tries, counting: counting, attests: attests})
+	return newFront(t, frontOptions{tries: tries, counting: counting, attests: attests, lying: lying})
 }
 
 func TestHardwareThatCountsIsArmedAndChecked(t *testing.T) {
@@ -165,5 +173,60 @@ func TestASpentChipAnswersNothing(t *testing.T) {
 	}
 	if _, _, err := c.Open(t.Context(), slot, secret(rightPassword)); err == nil {
 		t.Fatal("opened what was destroyed")
+	}
+}
+
+// A keyLiar shows the chip's evidence and has the chip count, and answers with a key of its own:
+// root on the vault's computer could, and would guess at that key without end.
+type keyLiar struct {
+	seal.Counter
+	own   opaque.Evaluator
+	times int // how many evaluations are lies
+	lies  int
+}
+
+func (l *keyLiar) Evaluate(ctx context.Context, id seal.ID, key, blinded []byte) ([]byte, error) {
+	truth, err := l.Counter.Evaluate(ctx, id, key, blinded)
+	if err != nil || l.lies == l.times {
+		return truth, err
+	}
+	l.lies++
+	return l.own.Evaluate(blinded)
+}
+
+// TestNoRegistrationUnderAnotherKeyThanTheChips: nothing is committed, so that there is
+// nothing to guess at.
+func TestNoRegistrationUnderAnotherKeyThanTheChips(t *testing.T) {
+	own, err := opaque.NewEvaluator(opaque.NewOPRFKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, times := range []int{1, 1000} {
+		f := newLyingFront(t, 5, func(c seal.Counter) seal.Sealer { return &keyLiar{Counter: c, own: own, times: times} })
+		committed := false
+		f.set(func(x *exchange) {
+			committed = committed || x.kind == protocol.KindCommit
+			x.reply(x.deliver())
+		})
+		c := f.mustDial(vault.RemoteOptions{})
+		_, err := c.Enroll(t.Context(), crypto.NewRootKey(), secret(rightPassword), floor, nil, saveNothing)
+		if !errors.Is(err, vault.ErrEvidence) || committed {
+			t.Errorf("%d lies: enroll: %v, committed: %v", times, err, committed)
+		}
+	}
+}
+
+// TestHardwareOfFewTries: what registering itself takes is given back before.
+func TestHardwareOfFewTries(t *testing.T) {
+	for _, tries := range []int{1, 2, 3} {
+		f := newTPMFront(t, tries)
+		c, root := f.mustDial(vault.RemoteOptions{}), crypto.NewRootKey()
+		slot := enroll(t, c, root, nil)
+		if report, err := c.CheckHardware(t.Context(), slot); err != nil || report.Left != tries {
+			t.Fatalf("%d tries: %d are left: %v", tries, report.Left, err)
+		}
+		if got, _, err := c.Open(t.Context(), slot, secret(rightPassword)); err != nil || !got.Equal(root) {
+			t.Fatalf("%d tries: open: %v", tries, err)
+		}
 	}
 }
