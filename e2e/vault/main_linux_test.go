@@ -40,6 +40,9 @@ var built = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 3 && os.Args[1] == tracerArg {
+		os.Exit(beTracer(os.Args[2:]))
+	}
 	dir, err := os.MkdirTemp("", "coffer-vault-e2e-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "make a folder for the worlds:", err)

@@ -17,6 +17,8 @@ import (
 // TestPromise02 is about N tries, charged durably before each answer.
 func TestPromise02(t *testing.T) {
 	t.Run("crowds", testCrowds)
+	t.Run("steps", testSteps)
+	t.Run("steps of leaders", testLeaderSteps)
 	t.Run("kills", testKills)
 }
 
@@ -66,10 +68,12 @@ func testCrowds(t *testing.T) {
 	})
 }
 
-// kills says how often the nodes, and the leader of the cluster, are killed: 200 in all.
+// kills says how often the nodes, and the leader of the cluster, are killed at random, among
+// a few guessers. With those of [testSteps] and [testLeaderSteps], who walk from point to
+// point, they are more than 200.
 var kills = map[string]struct{ nodes, leaders int }{
-	"soft-bolt": {80, 0}, "pkcs11-bolt": {20, 0}, "epochs-bolt": {20, 0}, "tpm-bolt": {10, 0},
-	"soft-etcd": {24, 6}, "pkcs11-etcd": {24, 6}, "soft-embedded": {10, 0},
+	"soft-bolt": {12, 0}, "pkcs11-bolt": {8, 0}, "epochs-bolt": {8, 0}, "tpm-bolt": {4, 0},
+	"soft-etcd": {6, 4}, "pkcs11-etcd": {6, 4}, "soft-embedded": {10, 0},
 }
 
 // testKills kills a node, or the leader of its cluster, at any moment of what a few guessers
@@ -105,19 +109,32 @@ func testKills(t *testing.T) {
 
 // killLeader kills the leader of the cluster, and returns how it comes back.
 func (w *world) killLeader(t testing.TB) (restart func()) {
-	leader := w.cluster.Leader()
-	if leader < 0 {
-		t.Fatal("a healthy cluster has no leader")
-	}
+	leader := w.awaitLeader(t)
 	w.cluster.Kill(leader)
-	return func() {
-		w.cluster.Restart(leader)
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		defer cancel()
-		w.cluster.WaitHealthy(ctx)
-		for _, n := range w.nodes {
-			n.awaitReady(ctx)
+	return func() { w.restartMember(t, leader) }
+}
+
+// awaitLeader returns who leads the cluster. Between two elections it is nobody.
+func (w *world) awaitLeader(t testing.TB) int {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for {
+		if leader := w.cluster.Leader(); leader >= 0 {
+			return leader
 		}
+		if rest(ctx, 50*time.Millisecond) != nil {
+			t.Fatal("a healthy cluster has no leader")
+		}
+	}
+}
+
+func (w *world) restartMember(t testing.TB, i int) {
+	w.cluster.Restart(i)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	w.cluster.WaitHealthy(ctx)
+	for _, n := range w.nodes {
+		n.awaitReady(ctx)
 	}
 }
 
