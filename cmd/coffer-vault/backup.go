@@ -17,7 +17,8 @@ and serve it.
 The file holds the vault's keys IN CLEAR: keep it as you keep the vault, and encrypt it
 before it goes anywhere. A software vault that is restored has the tries of that moment
 back, and the keys that were destroyed since: its users are told so ("incarnation"), and
-for that the root must sign once. A store on a TPM is restored with 'recover-epoch'.
+for that the root must sign once: put root.key into the folder, or sign where it is
+('coffer-vault bundle --help'). Without root.key a copy is worth nothing. A store on a TPM is restored with 'recover-epoch'.
 
 Not in it: root.key, files that vault.toml names elsewhere, the keys in a token, and the
 records of a cluster, whose snapshots are etcd's ('etcdctl snapshot save').
@@ -39,6 +40,9 @@ func (p *program) backup(ctx context.Context, a *node.Access, path string) error
 		return err
 	}
 	p.note("The file holds the vault's keys in clear. Keep it as you keep the vault.")
+	if s.Store == node.StoreBolt {
+		p.note("root.key is not in it. Keep a copy of that elsewhere: without it a vault that was restored cannot say so, and does not serve.")
+	}
 	switch {
 	case s.Store != node.StoreBolt:
 		p.note("The records are in the cluster and not in this file: etcdctl snapshot save.")

@@ -23,7 +23,7 @@ func TestWhatAPersonMustMendIsNotStartedAgain(t *testing.T) {
 	for _, status := range strings.Fields(string(line[1])) {
 		spared[status] = true
 	}
-	for _, code := range []string{"pin", "config", "token-uri", "open-to-all"} {
+	for _, code := range []string{"pin", "config", "token-uri", "open-to-all", "not-signed", "damaged", "tampered", "rolled-back"} {
 		if !spared[strconv.Itoa(exitStatus(code))] {
 			t.Errorf("%s: the unit would start the vault again", code)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -25,6 +26,11 @@ type initFlags struct {
 	accept     bool
 	qr         qrFlags
 }
+
+// frontListen is where a vault behind a front listens when nothing is said: loopback, since
+// nothing else may see what is not inside of TLS, and not the port of its address, which is
+// the front's own.
+const frontListen = "127.0.0.1:" + node.DefaultPort
 
 func (p *program) initCommand() *cobra.Command {
 	f := initFlags{config: node.DefaultConfig()}
@@ -67,7 +73,7 @@ func (f *initFlags) add(cmd *cobra.Command) {
 	s.StringVar(&f.store, "store", c.Store, "`WHERE` records lie")
 	s.IntVar(&c.Tries, "tries", c.Tries, "wrong tries in a row before a key is destroyed")
 	s.StringVar(&f.waits, "waits", "", "`LIST` of waits after wrong tries, or none (default: 0,0,0,1m,5m,30m,2h,8h,24h)")
-	s.StringVar(&f.register, "register", c.Register, "who may make a record: open, invite, oidc:`ISSUER`")
+	s.StringVar(&f.register, "register", c.Register, "`WHO` may make a record: open, invite, oidc:ISSUER")
 	s.StringVar(&c.OIDC.ClientID, "client-id", "", "`ID` of Coffer at the issuer")
 	s.StringVar(&f.second, "second", "", "`SIGNER` who must sign bundles too, as 'bundle --new-signer' prints it")
 	s.StringVar(&f.recovery, "recovery", "", "write the recovery key of a vault on a TPM to `FILE`, which belongs elsewhere")
@@ -76,7 +82,7 @@ func (f *initFlags) add(cmd *cobra.Command) {
 	s.StringVar(&c.TLS.Certificate, "tls-cert", "", "show the certificate in `FILE` (PEM) and not one of the vault's own")
 	s.StringVar(&c.TLS.Key, "tls-key", "", "its key: `FILE`")
 	s.BoolVar(&c.TLS.Pinned, "tls-pinned", false, "clients know that certificate by its key")
-	s.BoolVar(&c.Front.Behind, "behind-front", false, "a proxy ends TLS; listen in clear, on loopback unless --listen says otherwise")
+	s.BoolVar(&c.Front.Behind, "behind-front", false, "a proxy ends TLS; listen in clear, on "+frontListen+" unless --listen says otherwise")
 	s.StringArrayVar(&c.Front.Networks, "front-network", nil, "believe X-Forwarded-For from `NETWORK`")
 	s.StringArrayVar(&c.Front.Pins, "front-pin", nil, "`SHA256` of the front's key, when its certificate is none of the web's")
 	s.StringVar(&c.Metrics.Listen, "metrics", "", "Prometheus may ask on `ADDRESS:PORT`")
@@ -129,6 +135,12 @@ func (f *initFlags) resolve() error {
 		}
 		c.Addresses = []string{guess}
 	}
+	if c.Front.Behind && len(c.Listen) == 0 {
+		c.Listen = []string{frontListen}
+	}
+	if err := f.absolute(); err != nil {
+		return err
+	}
 	if c.Name == "" {
 		i := strings.LastIndexByte(c.Addresses[0], ':')
 		c.Name = c.Addresses[0][:max(i, 0)]
@@ -136,6 +148,31 @@ func (f *initFlags) resolve() error {
 	if strings.HasPrefix(c.Seal, "tpm") && f.recovery == "" && !f.noRecovery {
 		return usage("A vault on a TPM is lost with that TPM, unless there is a recovery key.",
 			"Say where it is written to, away from this computer: --recovery FILE. Or do without: --no-recovery.")
+	}
+	return nil
+}
+
+// absolute makes the paths that were typed begin where they were typed. In vault.toml they
+// would begin at the vault's folder, where vault.key is the vault's own.
+func (f *initFlags) absolute() error {
+	c := &f.config
+	m := &c.Etcd.Member
+	return absolute(
+		&c.TLS.Certificate, &c.TLS.Key, &c.TPM.OwnerAuthFile, &c.Etcd.CA, &c.Etcd.Certificate, &c.Etcd.Key,
+		&c.Etcd.PasswordFile, &m.CA, &m.Certificate, &m.Key,
+	)
+}
+
+func absolute(paths ...*string) error {
+	for _, path := range paths {
+		if *path == "" {
+			continue
+		}
+		abs, err := filepath.Abs(*path)
+		if err != nil {
+			return fmt.Errorf("find %q: %w", *path, err)
+		}
+		*path = abs
 	}
 	return nil
 }
@@ -212,6 +249,9 @@ func (p *program) sayMade(dir string, f *initFlags, made node.Made) {
 		p.note("Everybody who reaches it may make a record (--register).")
 	case "invite":
 		p.note("Who is to make a record needs an invitation: coffer-vault invite --data %q", dir)
+	}
+	if c := f.config.OIDC; c.Issuer != "" {
+		p.note("Who can sign in at %q may make records.", c.Issuer)
 	}
 	if made.Staged != "" {
 		p.note("Before it can serve, the second signer must sign %q:", made.Staged)

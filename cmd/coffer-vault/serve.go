@@ -43,6 +43,9 @@ func (p *program) serve(ctx context.Context, f serveFlags) (err error) {
 		return err
 	}
 	p.harden(slog.New(slog.NewJSONHandler(p.stderr, nil)))
+	if err := absolute(&f.cert, &f.key); err != nil {
+		return err
+	}
 	opts := p.options()
 	opts.Listen, opts.Certificate, opts.Key = f.listen, f.cert, f.key
 	n, err := node.Open(ctx, dir, opts)
