@@ -53,6 +53,8 @@ var (
 	ErrInvitation = errors.New("vault: the invitation is not good any more")
 	// ErrSignIn says that the identity provider's token is not good.
 	ErrSignIn = errors.New("vault: the sign-in is not good")
+	// ErrFull says that the vault's hardware has no room for another key. Nothing was stored.
+	ErrFull = errors.New("vault: the vault has no room for another key")
 	// ErrQuota says that this account has as many records as it may.
 	ErrQuota = errors.New("vault: this account has no room for another record")
 	// ErrBusy says that too many requests came from this address or for this record. No
@@ -95,6 +97,7 @@ var errorTable = []errorRow{
 	{ErrInvitation, "invitation", http.StatusGone},
 	{ErrSignIn, "sign-in", http.StatusUnauthorized},
 	{ErrQuota, "quota", http.StatusForbidden},
+	{ErrFull, "full", http.StatusInsufficientStorage},
 	{ErrBusy, "busy", http.StatusTooManyRequests},
 	{ErrOtherKey, "other-key", http.StatusMisdirectedRequest},
 	{ErrUnknownOutcome, "unknown-outcome", http.StatusServiceUnavailable},

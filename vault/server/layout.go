@@ -65,6 +65,7 @@ func (h *recordHead) walk(l *layout) {
 	l.bytes(h.Guard[:])
 	l.bytes(h.LastAct[:])
 	number(l, &h.DestroyedAt, 8)
+	number(l, &h.BegunAt, 8)
 	h.Current.walk(l)
 	h.Pending.walk(l)
 	number(l, &h.Anchored, 8)
@@ -91,7 +92,7 @@ func walkEvent(l *layout, e *protocol.Event) {
 // Sizes of what a record is made of, in bytes (docs/vault-protocol.md, "What a vault keeps").
 const (
 	generationSize = 8 + 32 + 9 + 129 + 32 + 112
-	headSize       = 152 + 2*generationSize + 20
+	headSize       = 160 + 2*generationSize + 20
 	openSize       = 16 + 8 + 8 + loginSize
 	eventSize      = 8 + 1 + 8 + 2 + protocol.DeviceSize
 )

@@ -40,6 +40,7 @@ type record struct {
 	guard       [protocol.GuardSize]byte // P-256 public key of the owner for hardware, fixed for life
 	lastAct     [32]byte                 // SHA-256 of the owner's last act, to know a repetition
 	destroyedAt int64                    // unix milliseconds
+	begunAt     int64                    // when the OPRF key of pending was made, unix milliseconds
 	tally       tally
 	current     generation
 	pending     generation
@@ -84,6 +85,20 @@ func (r *record) keys() []oprf {
 		}
 	}
 	return keys
+}
+
+// abandonedAfter is how long a generation may stay begun and uncommitted where keys are few.
+const abandonedAfter = 24 * time.Hour
+
+// abandon drops the OPRF key of a generation that was begun long ago and never committed, and
+// says whether it did. Nothing was registered under that key: who comes back begins again,
+// and gets another one.
+func (r *record) abandon(now int64) bool {
+	if len(r.pendingKey) == 0 || r.tally.Committed || now-r.begunAt < abandonedAfter.Milliseconds() {
+		return false
+	}
+	r.pendingKey = nil
+	return true
 }
 
 // decide applies the rule and brings generations and log in line with its outcome.
@@ -134,6 +149,7 @@ type recordHead struct {
 	Guard        [protocol.GuardSize]byte
 	LastAct      [32]byte
 	DestroyedAt  int64
+	BegunAt      int64
 	Current      generation
 	Pending      generation
 	Anchored     uint64
@@ -150,7 +166,7 @@ func (r *record) encode() []byte {
 		Format: recordFormat, State: r.tally.State, Limit: uint16(r.tally.Limit), Count: uint16(r.tally.Count),
 		Charged: r.tally.Charged, Sequence: r.tally.Sequence, Serial: r.tally.Serial,
 		ID: r.id, Owner: r.owner, Guard: r.guard, LastAct: r.lastAct,
-		DestroyedAt: r.destroyedAt, Current: r.current, Pending: r.pending, Anchored: r.anchored,
+		DestroyedAt: r.destroyedAt, BegunAt: r.begunAt, Current: r.current, Pending: r.pending, Anchored: r.anchored,
 		CurrentKey: uint16(len(r.currentKey)), PendingKey: uint16(len(r.pendingKey)), Anchor: uint16(len(r.anchor)), Doomed: uint16(len(r.doomed)),
 		Open: uint16(len(r.tally.Open)), Events: uint16(len(r.events)),
 	}
@@ -219,7 +235,8 @@ func decodeRecord(id [16]byte, b []byte) (*record, error) {
 
 func (h *recordHead) record(opens []open, events []protocol.Event) *record {
 	return &record{
-		id: h.ID, owner: h.Owner, guard: h.Guard, anchored: h.Anchored, lastAct: h.LastAct, destroyedAt: h.DestroyedAt,
+		id: h.ID, owner: h.Owner, guard: h.Guard, anchored: h.Anchored, lastAct: h.LastAct,
+		destroyedAt: h.DestroyedAt, begunAt: h.BegunAt,
 		current: h.Current, pending: h.Pending, events: events,
 		tally: tally{
 			State: h.State, Limit: int(h.Limit), Count: int(h.Count), Charged: h.Charged,

@@ -18,7 +18,7 @@ import (
 
 func sampleRecord() *record {
 	return &record{
-		id: [16]byte{1}, owner: [32]byte{2}, lastAct: [32]byte{3}, destroyedAt: 0,
+		id: [16]byte{1}, owner: [32]byte{2}, lastAct: [32]byte{3}, destroyedAt: 0, begunAt: 8,
 		tally: tally{
 			State: protocol.StateActive, Limit: 10, Count: 2, Charged: 5, Current: 1, Pending: 2, Committed: true, Sequence: 4,
 			Open: []open{{ID: [16]byte{9}, Generation: 1, Deadline: 6}},

@@ -72,6 +72,8 @@ func sealerError(verb string, err error) error {
 		return fmt.Errorf("%s: %w", verb, protocol.ErrUnarmed)
 	case errors.Is(err, seal.ErrSession):
 		return fmt.Errorf("%s: %w", verb, protocol.ErrAttemptOver)
+	case errors.Is(err, seal.ErrFull):
+		return fmt.Errorf("%s: %w: %w", verb, protocol.ErrFull, err)
 	}
 	return fmt.Errorf("%s: %w: %w", verb, protocol.ErrInternal, err)
 }
@@ -90,7 +92,14 @@ func (s *Server) begin(ctx context.Context, body []byte) ([]byte, error) {
 	if err := verify(protocol.KindBegin, body, m.OwnerKey, m.CapabilityKey); err != nil {
 		return nil, err
 	}
-	var reply []byte
+	reply, err := s.beginOnce(ctx, m)
+	if errors.Is(err, protocol.ErrFull) && s.makeRoom(ctx) {
+		reply, err = s.beginOnce(ctx, m)
+	}
+	return reply, err
+}
+
+func (s *Server) beginOnce(ctx context.Context, m *protocol.Begin) (reply []byte, err error) {
 	err = s.change(ctx, m.Record, func(r *record) (*record, verdict, error) {
 		r, v, err := s.beginOn(ctx, r, m)
 		if err != nil || v.Err != nil {
@@ -125,13 +134,13 @@ func (s *Server) beginOn(ctx context.Context, r *record, m *protocol.Begin) (*re
 	if v.Err != nil {
 		return known(r), v, nil //nolint:nilerr // the verdict holds it: the record is stored first
 	}
-	if was != m.Generation {
+	if was != m.Generation || len(r.pendingKey) == 0 {
 		key, err := s.cfg.Sealer.NewOPRF(ctx, r.id, seal.Guard{Tries: r.tally.Limit, Owner: r.guard})
 		if err != nil {
 			return r, verdict{}, sealerError("make OPRF key", err)
 		}
 		r.pending = generation{Number: m.Generation, Capability: m.CapabilityKey, Cost: m.Cost}
-		r.pendingKey = key
+		r.pendingKey, r.begunAt = key, s.now()
 	}
 	// The same number from another hand: two devices change the password at once.
 	if r.pending.Capability != m.CapabilityKey || r.pending.Cost != m.Cost {
@@ -175,6 +184,9 @@ func (s *Server) commit(ctx context.Context, body []byte) ([]byte, error) {
 	err = s.change(ctx, m.Record, func(r *record) (*record, verdict, error) {
 		if err := s.authentic(r, protocol.KindCommit, m.Header, body); err != nil {
 			return r, verdict{}, err
+		}
+		if m.Generation == r.pending.Number && len(r.pendingKey) == 0 {
+			return r, verdict{}, protocol.ErrStale // abandoned: it has to be begun again
 		}
 		v := r.decide(ask{What: askCommit, Generation: m.Generation}, s.cfg.Waits, s.now())
 		if v.Err == nil {

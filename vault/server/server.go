@@ -58,6 +58,7 @@ type Server struct {
 	mu     sync.Mutex // guards what follows
 	closed bool
 	timers map[[16]byte]*time.Timer // of last tries: see watch
+	roomed time.Time                // when makeRoom last looked
 	firing sync.WaitGroup           // timers that are at work
 }
 

@@ -37,6 +37,8 @@ var (
 	ErrUnarmed = errors.New("seal: the owner has not armed the hardware")
 	// ErrSession says that a challenge has expired or was used, or its signature is not right.
 	ErrSession = errors.New("seal: this challenge is over")
+	// ErrFull says that the hardware has no room for another OPRF key.
+	ErrFull = errors.New("seal: the hardware has no room for another key")
 	// ErrHardware says that the token or the TPM failed. What it was asked may be done.
 	ErrHardware = errors.New("seal: the hardware failed")
 )
@@ -89,6 +91,7 @@ type Sealer interface {
 
 	// NewOPRF makes the OPRF key of one generation and returns its reference, at most
 	// [MaxReference] bytes, which is kept inside of the sealed record and nowhere else.
+	// [ErrFull].
 	NewOPRF(ctx context.Context, id ID, guard Guard) (reference []byte, err error)
 	// Evaluate returns the product of the key and a compressed point, compressed: 33 bytes.
 	// The caller has checked the point. [ErrReference], [ErrUnarmed].

@@ -2,6 +2,7 @@ package tpm
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/google/go-tpm/tpm2"
 
@@ -22,7 +23,7 @@ var (
 	// ErrRecovery says that a recovery key is not the one of this store, or that it has none.
 	ErrRecovery = errors.New("tpm: the recovery key is not that of this store")
 	// ErrFull says that the TPM has no room for another record.
-	ErrFull = errors.New("tpm: the TPM has no room for another record")
+	ErrFull = fmt.Errorf("tpm: the TPM has no room for another record: %w", seal.ErrFull)
 	// ErrNoCertificate says that the maker of the TPM has put no certificate into it.
 	ErrNoCertificate = errors.New("tpm: the TPM has no certificate of its maker")
 	// ErrDevice says that the name of a device is none, or none of this system.
