@@ -73,7 +73,7 @@ func (f *initFlags) add(cmd *cobra.Command) {
 	s.StringVar(&f.store, "store", c.Store, "`WHERE` records lie")
 	s.IntVar(&c.Tries, "tries", c.Tries, "wrong tries in a row before a key is destroyed")
 	s.StringVar(&f.waits, "waits", "", "`LIST` of waits after wrong tries, or none (default: 0,0,0,1m,5m,30m,2h,8h,24h)")
-	s.StringVar(&f.register, "register", c.Register, "`WHO` may make a record: open, invite, oidc:ISSUER")
+	s.StringVar(&f.register, "register", "", "`WHO` may make a record: open, invite, oidc:ISSUER (default: open, but invite where hardware has room for few keys)")
 	s.StringVar(&c.OIDC.ClientID, "client-id", "", "`ID` of Coffer at the issuer")
 	s.StringVar(&f.second, "second", "", "`SIGNER` who must sign bundles too, as 'bundle --new-signer' prints it")
 	s.StringVar(&f.recovery, "recovery", "", "write the recovery key of a vault on a TPM to `FILE`, which belongs elsewhere")
@@ -124,7 +124,9 @@ func (f *initFlags) resolve() error {
 	if kind, issuer, ok := strings.Cut(f.register, ":"); ok {
 		f.register, c.OIDC.Issuer = kind, issuer
 	}
-	c.Register = f.register
+	if c.Register = f.register; c.Register == "" {
+		c.Register = c.DefaultRegister()
+	}
 	if err := f.resolveWaits(); err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"coffer/vault/protocol"
 	"coffer/vault/server"
+	"coffer/vault/server/seal"
 	"coffer/vault/trust"
 )
 
@@ -139,6 +140,16 @@ func (d Duration) String() string {
 		s = s[:len(s)-2]
 	}
 	return s
+}
+
+// DefaultRegister returns who may make a record when nobody has said it: everybody, but only
+// who was invited where each record takes room in hardware that has little of it, and a
+// stranger could fill that.
+func (c Config) DefaultRegister() string {
+	if spec, err := parseSeal(c.Seal); err == nil && (spec.class == seal.ClassTPM || spec.class == seal.ClassToken) {
+		return trust.RegisterInvite
+	}
+	return trust.RegisterOpen
 }
 
 // DefaultConfig returns what a vault has when nothing else is said; name and addresses are

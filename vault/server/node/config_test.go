@@ -142,3 +142,16 @@ func FuzzConfig(f *testing.F) {
 		}
 	})
 }
+
+// Hardware with room for few keys is not open to every stranger unless its owner says so.
+func TestWhoMayRegisterWhenNothingIsSaid(t *testing.T) {
+	for seal, want := range map[string]string{
+		"soft": "open", "tpm-epochs": "open", "tpm-epochs:swtpm:unix:/x": "open",
+		"tpm": "invite", "tpm:/dev/tpmrm0": "invite", "pkcs11:token=x?module-path=/x.so&pin-source=file:/x": "invite",
+	} {
+		c := DefaultConfig()
+		if c.Seal = seal; c.DefaultRegister() != want {
+			t.Errorf("%s: %s, not %s", seal, c.DefaultRegister(), want)
+		}
+	}
+}
