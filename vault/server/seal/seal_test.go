@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+
+	"coffer/crypto/aead"
 )
 
 func TestSoftOpensWhatItSealed(t *testing.T) {
@@ -59,5 +61,27 @@ func TestSoftRefusesWhatWasChanged(t *testing.T) {
 	}
 	if got := fmt.Sprintf("%v %+v %#v %x", s, s, s, s); got != "[redacted] [redacted] [redacted] [redacted]" {
 		t.Errorf("prints %s", got)
+	}
+}
+
+// TestABodyIsOfOneRecord: also for who has brought the key of one record under the name of
+// another, its body does not open as that.
+func TestABodyIsOfOneRecord(t *testing.T) {
+	s, one, two := NewSoft([32]byte{1}), ID{1}, ID{2}
+	handle, err := s.NewKey(t.Context(), one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := s.Seal(t.Context(), one, handle, []byte("a record"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := aead.Open(s.key[:], label(labelKey, one), handle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved := aead.Seal(s.key[:], label(labelKey, two), key)
+	if _, err := s.Open(t.Context(), two, moved, sealed); !errors.Is(err, ErrOpen) {
+		t.Fatalf("another record's body: %v", err)
 	}
 }
