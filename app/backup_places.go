@@ -171,6 +171,7 @@ func (all *backups) result() (BackupSummary, error) {
 	if len(all.profile.Places) > 1 {
 		summary.Places = all.done
 	}
+	summary.Vault = all.app.vaultNews(all.profile, time.Now())
 	trouble := slices.IndexFunc(all.errs, func(err error) bool { return err != nil && !isWaiting(err) })
 	switch {
 	case trouble >= 0:

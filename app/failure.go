@@ -37,6 +37,8 @@ const (
 	CodePasswordBad        Code = "password-characters"
 	CodePassphraseWeak     Code = "passphrase-weak"
 	CodeWrongPassword      Code = "wrong-password"
+	CodeOtherPassword      Code = "other-password"        // not the one that was last set or used here; nobody was asked
+	CodeNotCompared        Code = "password-not-compared" // this computer has never seen it, and its vault cannot be asked
 	CodeLastTry            Code = "last-try"
 	CodeWait               Code = "wait"
 	CodeKeyDestroyed       Code = "key-destroyed"
@@ -67,6 +69,7 @@ const (
 	CodeVaultSignInRefused Code = "vault-sign-in-refused" // the sign-in is not good for it
 	CodeVaultSignInFailed  Code = "vault-sign-in-failed"  // the sign-in in the browser did not come to its end
 	CodeVaultQuota         Code = "vault-quota"           // the account has as many records as it may
+	CodeVaultFull          Code = "vault-full"            // the vault's hardware has no room for another key
 	CodeVaultLimit         Code = "vault-limit"           // until: too many requests; no try was used
 	CodeVaultSerial        Code = "vault-serial"          // somebody else tries at the same moment; no try was used
 	CodeVaultUnarmed       Code = "vault-unarmed"         // its hardware waits for the owner; no try was used
@@ -174,12 +177,13 @@ var causes = []struct {
 	{crypto.ErrEmptyPassword, CodePasswordShort},
 	{crypto.ErrPasswordCharacters, CodePasswordBad},
 
+	{ErrNotCompared, CodeNotCompared}, // above the alarm of the old vault, which a move leaves
 	{vault.ErrVaultRolledBack, CodeVaultRolledBack},
 	{vault.ErrEvidence, CodeVaultEvidence},
 	{ErrVaultElsewhere, CodeVaultElsewhere},
 	{ErrVaultSame, CodeVaultSame},
 	{ErrNoOtherWay, CodeNoOtherWay},
-	{ErrOtherPassword, CodeWrongPassword},
+	{ErrOtherPassword, CodeOtherPassword},
 	{ErrVaultSignIn, CodeVaultSignIn},
 	{ErrVaultSignInFailed, CodeVaultSignInFailed},
 	{ErrVaultInvitation, CodeVaultInvitation},
@@ -198,6 +202,7 @@ var causes = []struct {
 	{vault.ErrInvitation, CodeVaultInvitationBad},
 	{vault.ErrSignIn, CodeVaultSignInRefused},
 	{vault.ErrQuota, CodeVaultQuota},
+	{vault.ErrFull, CodeVaultFull},
 	{vault.ErrBusy, CodeVaultLimit},
 	{vault.ErrSerial, CodeVaultSerial},
 	{vault.ErrUnarmed, CodeVaultUnarmed},
@@ -215,6 +220,7 @@ var causes = []struct {
 	{vault.ErrTooLarge, CodeVaultTrouble},
 	{vault.ErrInternal, CodeVaultTrouble},
 	{vault.ErrNotOpened, CodeVaultTrouble},
+	{vault.ErrNotRearmed, CodeVaultTrouble}, // a warning: the password was right
 	{vault.ErrSlot, CodeVaultTrouble},
 	{errAnchor, CodeVaultTrouble},
 	{vault.ErrWeakKDF, CodeRollback}, // a head that wants a cheap guess is a forged one

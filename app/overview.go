@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"maps"
 	"strconv"
 	"time"
 
@@ -51,6 +52,7 @@ const (
 	AttentionDanger       AttentionCode = "danger"           // days without a backup
 	AttentionLate         AttentionCode = "late"             // days without a backup
 	AttentionLastFailed   AttentionCode = "last-failed"      // code, and the args of that failure
+	AttentionVault        AttentionCode = "vault"            // warning (a VaultWarningCode), and the args of that
 	AttentionPasswordHalf AttentionCode = "password-pending" // a change of password was interrupted: set it again
 	AttentionSheet        AttentionCode = "sheet-not-proven" // days since setup
 	AttentionNoSources    AttentionCode = "no-sources"
@@ -94,7 +96,7 @@ func (a *App) Overview(ctx context.Context) (Overview, error) {
 	now := time.Now()
 	facts := homeFacts{profile: p, runs: runs, now: now, pending: a.hasPendingPassword(), working: a.isWorking(), home: a.cfg.Home}
 	if p.VaultLink != "" {
-		facts.server = a.wayByVault(vault.Slot{Link: p.VaultLink})
+		facts.server, facts.news = a.wayByVault(vault.Slot{Link: p.VaultLink}), a.vaultNews(p, now)
 	}
 	o := facts.overview()
 	a.mu.Lock()
@@ -112,6 +114,7 @@ type homeFacts struct {
 	working bool
 	home    string
 	server  WayIn // the password, where its vault is on a network
+	news    []VaultWarning
 }
 
 func (f homeFacts) overview() Overview {
@@ -181,6 +184,11 @@ func (f homeFacts) attention(o Overview, places []Place) []Attention {
 	list = append(list, troubles(places)...)
 	if len(p.Sources) > 0 && !late {
 		list = append(list, lateness(places, f.now)...)
+	}
+	for _, w := range f.news {
+		args := maps.Clone(w.Args)
+		args["warning"] = string(w.Code)
+		add(AttentionVault, args)
 	}
 	if f.pending {
 		add(AttentionPasswordHalf, nil)

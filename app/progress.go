@@ -149,6 +149,8 @@ type BackupSummary struct {
 	Free        int64          `json:"free,omitempty"`         // bytes left in Place; 0 unknown
 	Whereabouts string         `json:"whereabouts,omitempty"`  // of the snapshot, where another program uploads it: cloud.WhereHere or WhereUnknown
 	EnoughUntil string         `json:"enough_until,omitempty"` // date (RFC 3339) when they are used up; "" not in sight, or not known
+
+	Vault []VaultWarning `json:"vault_warnings,omitempty"` // what the user has not looked at yet
 }
 
 // A PlaceSummary is what one backup did in one of several places.

@@ -49,8 +49,8 @@ type VaultStatus struct {
 
 // A VaultWarning is something about the vault that its user should know of.
 type VaultWarning struct {
-	Code VaultWarningCode
-	Args map[string]string // never a secret
+	Code VaultWarningCode  `json:"code"`
+	Args map[string]string `json:"args,omitempty"` // never a secret
 }
 
 // A VaultWarningCode is stable, like a [Code].
@@ -63,7 +63,12 @@ const (
 	VaultWarnExpires      VaultWarningCode = "expires"          // until: what it says of itself expires within 30 days, and it has nothing newer
 	VaultWarnNotDestroyed VaultWarningCode = "not-destroyed"    // name, address: a vault that was left still has its record
 	VaultWarnNoFallback   VaultWarningCode = "sheet-not-proven" // when the vault is lost, so is the backup: the recovery sheet has not been proven
-	VaultWarnLog          VaultWarningCode = "wrong-tries"      // count, device: wrong tries since the last right one
+	VaultWarnLog          VaultWarningCode = "wrong-tries"      // count, device: tries that opened nothing since the last right one
+
+	VaultWarnStrange   VaultWarningCode = "strange-tries"        // count, since, device: tries since the user looked last that were not made here
+	VaultWarnBehind    VaultWarningCode = "tries-not-given-back" // left, of: its chip allows fewer tries than its log explains
+	VaultWarnDestroyed VaultWarningCode = "destroyed"            // too many wrong tries: no password opens the backup
+	VaultWarnSilent    VaultWarningCode = "silent"               // since: it has not answered any backup for two weeks
 )
 
 // A VaultAnchor is what the vault has of the newest snapshots, to notice when a place shows
@@ -139,11 +144,7 @@ func (a *App) withVault(ctx context.Context, fn func(*vault.Client, vault.Info) 
 // openByPassword asks the vault of a slot. One that is inside of another computer's app is
 // said before anything is sent: no try is spent.
 func (a *App) openByPassword(ctx context.Context, slot *repo.VaultSlot, password Secret) (RootKey, error) {
-	var root RootKey
-	err := a.withSlot(ctx, vaultSlot(slot), func(c *vault.Client) (err error) {
-		root, _, err = c.Open(ctx, vaultSlot(slot), password)
-		return err
-	})
+	root, err := a.openRecord(ctx, vaultSlot(slot), password)
 	if errors.Is(err, vault.ErrStale) {
 		// The vault has a newer password than the head says: the place shows an old head.
 		return RootKey{}, fmt.Errorf("%w: %w", ErrRollback, err)

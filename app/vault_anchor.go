@@ -105,19 +105,45 @@ func (b *backup) anchor(ctx context.Context) error {
 	defer cancel()
 	missing, err := b.putAnchor(asked, slot, head)
 	switch {
-	case errors.Is(err, vault.ErrVaultRolledBack), errors.Is(err, vault.ErrOlder):
+	case isVaultAlarm(err):
 		return err
 	case err != nil:
 		*b.vaultDown = true // for this run: other places would wait for it as long
+		b.noteAnswer(ctx, slot, errors.Is(err, vault.ErrDestroyed))
 		b.app.cfg.Log.InfoContext(ctx, "the vault was not told of this backup, and is told with the next", "err", err)
 		return nil
 	}
+	b.noteAnswer(ctx, slot, true)
 	return b.anchored(ctx, missing)
+}
+
+// noteAnswer keeps since when the vault does not answer: a password that opens nothing must
+// not come to light when it is needed.
+func (b *backup) noteAnswer(ctx context.Context, slot vault.Slot, ok bool) {
+	link, remote := remoteLink(slot)
+	if !remote || !ok && ctx.Err() != nil {
+		return
+	}
+	if err := b.app.knownVault(link).answered(ok); err != nil {
+		b.app.cfg.Log.WarnContext(ctx, "could not note whether the vault answers", "err", err)
+	}
+}
+
+// isVaultAlarm reports that a vault may not be what it says: nobody may have to ask for that.
+func isVaultAlarm(err error) bool {
+	switch Explain(err).Code {
+	case CodeVaultIdentity, CodeVaultSecondSigner, CodeVaultOlder, CodeVaultRolledBack, CodeVaultEvidence:
+		return true
+	}
+	return false
 }
 
 func (b *backup) putAnchor(ctx context.Context, slot vault.Slot, head *repo.Head) (missing []anchorEntry, err error) {
 	place := newShown(b.session.store.entry, append(slices.Clone(b.snapshots), b.made), head)
 	err = b.app.withSlot(ctx, slot, func(c *vault.Client) error {
+		if err := b.app.watch(ctx, c, slot, b.session.keys); err != nil {
+			return err
+		}
 		return c.PutAnchor(ctx, slot, b.session.keys, func(old []byte) ([]byte, error) {
 			known, err := parseAnchor(old)
 			if err != nil {

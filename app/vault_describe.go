@@ -26,6 +26,9 @@ var (
 	// ErrOtherPassword: this is not the password that was last set or used here. No try was
 	// used.
 	ErrOtherPassword = errors.New("app: this is not the password")
+	// ErrNotCompared: this computer has never seen the password, and the vault that keeps it
+	// cannot be asked, or must not be. Who has the key sets a new one: [App.SetPassword].
+	ErrNotCompared = errors.New("app: the password cannot be compared")
 )
 
 // Kinds of vaults, as [VaultStatus] and [WayIn] name them.

@@ -45,6 +45,10 @@ type seenJSON struct {
 	Sealer  string       `json:"sealer"`
 	Records []seenRecord `json:"records,omitempty"` // asked last first
 	Changes []seenChange `json:"changes,omitempty"` // newest first
+	Shown   time.Time    `json:"shown,omitzero"`    // when the user was shown all that stands here
+	Failed  time.Time    `json:"failed,omitzero"`   // since when backups get no answer; zero: the last one did
+	Expires time.Time    `json:"expires,omitzero"`  // when what it says of itself does
+	Watch   *seenWatch   `json:"watch,omitempty"`   // of the record that guards this profile's password
 }
 
 type seenRecord struct {
@@ -113,7 +117,7 @@ func parseSeen(data []byte) (seenJSON, error) {
 		return seenJSON{}, err
 	}
 	short := slices.ContainsFunc(s.Records, func(r seenRecord) bool { return len(r.Record) != 16 })
-	if s.Version != 1 || short || len(s.Records) > maxSeen || len(s.Changes) > maxSeenChanges {
+	if s.Version != 1 || short || len(s.Records) > maxSeen || len(s.Changes) > maxSeenChanges || !s.Watch.check() {
 		return seenJSON{}, ErrProfileDamaged
 	}
 	return s, nil

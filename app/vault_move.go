@@ -66,7 +66,8 @@ type LeaveReport struct {
 // MoveVault moves the password from the vault that guards it now to another one: from this
 // computer to a server, between servers, or back. Nothing is uploaded but a head; every
 // backup stays as it is. It takes the key that this computer has, and the password, which is
-// compared with what was last set or used here: [ErrOtherPassword], without a try.
+// compared with what was last set or used here: [ErrOtherPassword], without a try. A computer
+// that has never seen it asks the old vault, where a wrong one costs a try; [ErrNotCompared].
 //
 // In order, so that whatever fails or crashes can be done again by the same call:
 //
@@ -286,11 +287,12 @@ func (c *change) knowsPassword(ctx context.Context, old vault.Slot) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("read practice check: %w", err)
 	}
-	return c.app.withSlot(ctx, old, func(v *vault.Client) error {
-		root, _, err := v.Open(ctx, old, c.secret)
-		root.Wipe()
-		return err
-	})
+	root, err := c.app.openRecord(ctx, old, c.secret)
+	root.Wipe()
+	if isVaultAlarm(err) || errors.Is(err, vault.ErrOffline) || errors.Is(err, vault.ErrDestroyed) || errors.Is(err, ErrVaultElsewhere) {
+		return fmt.Errorf("%w: %w", ErrNotCompared, err)
+	}
+	return err
 }
 
 func (a *App) leaveVault(ctx context.Context) (LeaveReport, error) {

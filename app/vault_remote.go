@@ -51,7 +51,7 @@ func (a *App) dial(ctx context.Context, link trust.Link, slot *vault.Slot) (*vau
 	known := a.knownVault(link)
 	o := vault.RemoteOptions{
 		Device: a.cfg.Computer, Dial: a.cfg.Dial, Known: known.bundle(), Keep: known.keepBundle, KeepSeen: known.keepSeen,
-		Warn: func(err error) { a.cfg.Log.WarnContext(ctx, "after a right password", "err", err) },
+		Warn: func(err error) { a.warned(ctx, known, slot, err) },
 	}
 	if slot != nil {
 		pin := slot.Pin()
@@ -65,6 +65,18 @@ func (a *App) dial(ctx context.Context, link trust.Link, slot *vault.Slot) (*vau
 		return nil, fmt.Errorf("keep what a vault said: %w", err)
 	}
 	return c, nil
+}
+
+// warned hears what went wrong behind a right password. A chip that was not told of it goes
+// on from where it was: the user hears of that with the next backup, and on Home.
+func (a *App) warned(ctx context.Context, known knownVault, slot *vault.Slot, err error) {
+	a.cfg.Log.WarnContext(ctx, "after a right password", "err", err)
+	if slot == nil || !errors.Is(err, vault.ErrNotRearmed) {
+		return
+	}
+	if err := known.notRearmed(slot.Record); err != nil {
+		a.cfg.Log.WarnContext(ctx, "could not note it", "err", err)
+	}
 }
 
 // meetVault is InspectVault's dial: nothing is kept of a vault that was not chosen.

@@ -2,11 +2,9 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"coffer/app/repo"
@@ -64,7 +62,7 @@ func (a *App) askStatus(ctx context.Context, at *repo.VaultSlot, keys *crypto.Ke
 	}
 	status.Here, status.Where = true, a.cfg.VaultDir
 	status.Sealer, status.Enforced, status.Store = trust.SealerSoftware, EnforcedByProgram, trust.StoreFile
-	err := a.withSlot(ctx, slot, func(c *vault.Client) error { return fillStatus(ctx, c, slot, keys, status) })
+	err := a.withSlot(ctx, slot, func(c *vault.Client) error { return a.fillStatus(ctx, c, slot, keys, status) })
 	if err != nil {
 		return fmt.Errorf("ask vault: %w", err)
 	}
@@ -84,7 +82,7 @@ func (a *App) askServer(ctx context.Context, link trust.Link, slot vault.Slot, k
 		b := c.Bundle()
 		status.Name, status.Sealer, status.Hardware, status.Enforced = b.Name, b.Sealer, isHardware(b.Sealer), enforcedBy(b.Sealer)
 		status.Store, status.Incarnation, status.BundleIssued, status.BundleExpires = b.Store, b.Incarnation, b.Issued, b.Expires
-		if err := fillStatus(ctx, c, slot, keys, status); err != nil {
+		if err := a.fillStatus(ctx, c, slot, keys, status); err != nil {
 			return err
 		}
 		if b.Sealer != trust.SealerTPM || status.State != "active" {
@@ -97,6 +95,11 @@ func (a *App) askServer(ctx context.Context, link trust.Link, slot vault.Slot, k
 	for _, c := range a.knownVault(link).seen().Changes {
 		status.changed(c, time.Now())
 	}
+	if status.Reachable {
+		if err := a.knownVault(link).looked(status.Log); err != nil {
+			return fmt.Errorf("note what was shown: %w", err)
+		}
+	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -107,19 +110,18 @@ func (a *App) askServer(ctx context.Context, link trust.Link, slot vault.Slot, k
 	return nil
 }
 
-func fillStatus(ctx context.Context, c *vault.Client, slot vault.Slot, keys *crypto.Keys, out *VaultStatus) error {
+func (a *App) fillStatus(ctx context.Context, c *vault.Client, slot vault.Slot, keys *crypto.Keys, out *VaultStatus) error {
 	s, err := c.Status(ctx, slot)
 	if err != nil {
 		return err
 	}
 	out.Reachable = true
-	out.State, out.Tries, out.Left, out.Until = strings.ToLower(s.State.String()), s.Tries, s.Left, s.Until
-	events, err := c.Log(ctx, slot, keys.Owner())
-	if err != nil && !errors.Is(err, vault.ErrDestroyed) {
+	out.State, out.Tries, out.Left, out.Until = stateName(s), s.Tries, s.Left, s.Until
+	if out.Log, err = readLog(ctx, c, slot, keys); err != nil {
 		return err
 	}
-	for _, e := range events {
-		out.Log = append(out.Log, VaultEvent{At: e.At, Kind: eventName(e.Kind), Device: e.Device, Left: e.Left})
+	if err := a.keepLook(c, slot, s, out); err != nil {
+		return err
 	}
 	if s.Anchor == 0 || s.State == vault.StateDestroyed {
 		return nil // nothing was ever there, or nothing is left
@@ -137,11 +139,7 @@ func (s *VaultStatus) changed(c seenChange, now time.Time) {
 	if c.At.Before(now.Add(-changeShownFor)) {
 		return
 	}
-	w := VaultWarning{Code: VaultWarnWeaker, Args: map[string]string{"kind": c.Kind, "before": c.Before, "after": c.After}}
-	if c.Kind == string(trust.ChangeRestored) {
-		w.Code = VaultWarnRestored
-	}
-	s.Warnings = append(s.Warnings, w)
+	s.Warnings = append(s.Warnings, c.warning())
 }
 
 // warn adds the warnings that follow from what is known.
@@ -152,7 +150,7 @@ func (s *VaultStatus) warn(p Profile, now time.Time) {
 	if !s.BundleExpires.IsZero() && s.BundleExpires.Before(now.Add(expiresSoon)) {
 		add(VaultWarnExpires, map[string]string{"until": s.BundleExpires.Format(time.RFC3339)})
 	}
-	if n, device := s.wrongTries(); n > 0 {
+	if n, device := s.wrongTries(); n > 0 && !s.warns(VaultWarnStrange) {
 		add(VaultWarnLog, map[string]string{"count": strconv.Itoa(n), "device": device})
 	}
 	for _, r := range s.LeftBehind {
@@ -165,19 +163,42 @@ func (s *VaultStatus) warn(p Profile, now time.Time) {
 	}
 }
 
-// wrongTries counts those since the last right one, and names the device of the newest.
+// wrongTries counts the tries that opened nothing since the last right one, and names the
+// device of the newest.
 func (s *VaultStatus) wrongTries() (n int, device string) {
-	for _, e := range slices.Backward(s.Log) {
-		switch e.Kind {
-		case "right", "reset", "committed", "unfrozen":
-			return n, device
-		case "wrong", "destroyed":
-			if n++; n == 1 {
-				device = e.Device
-			}
-		}
+	spent := spentTries(sinceLast(s.Log, "right", "reset", "committed", "replaced", "unfrozen"))
+	if len(spent) == 0 {
+		return 0, ""
 	}
-	return n, device
+	return len(spent), spent[len(spent)-1].device
+}
+
+func (s *VaultStatus) warns(code VaultWarningCode) bool {
+	return slices.ContainsFunc(s.Warnings, func(w VaultWarning) bool { return w.Code == code })
+}
+
+// keepLook keeps what a vault on a network has said, warns of what the user does not know
+// yet, and notes that now he does.
+func (a *App) keepLook(c *vault.Client, slot vault.Slot, s vault.Status, out *VaultStatus) error {
+	link, remote := remoteLink(slot)
+	if !remote {
+		return nil
+	}
+	known := a.knownVault(link)
+	if err := known.keepWatch(slot, s, c.Bundle(), out.Log, a.cfg.Computer, time.Now()); err != nil {
+		return err
+	}
+	w := known.seen().Watch
+	if w == nil {
+		return nil // written a moment ago, and unreadable: logged
+	}
+	if w.Strange > 0 {
+		out.Warnings = append(out.Warnings, w.strange())
+	}
+	if w.Behind {
+		out.Warnings = append(out.Warnings, w.behind())
+	}
+	return nil
 }
 
 // ResetVault gives all tries back, and has hardware that counts by itself count from zero.

@@ -33,7 +33,7 @@ type homeActions struct {
 	backUp, pause, resume, stop func()
 	anyway                      func() // back up, although the network costs
 	getBack                     func()
-	attend                      func(app.AttentionCode)
+	attend                      func(app.Attention)
 	unlock                      func()
 }
 
@@ -234,7 +234,7 @@ func (h *home) applyAttention() {
 	}
 	for _, a := range attentionOf(h.state.overview) {
 		head, body := h.attentionText(a)
-		b := push(say("attention."+attentionKey(a.Code)+".button"), "", func() { h.act.attend(a.Code) })
+		b := push(attentionButton(a), "", func() { h.act.attend(a) })
 		h.attention.Add(newNotice(toneCareful, head, body, b).box)
 	}
 	setVisible(h.attention, len(h.attention.Objects) > 0)
@@ -246,13 +246,25 @@ func attentionKey(code app.AttentionCode) string {
 	switch code {
 	case app.AttentionSheet, app.AttentionPractice, app.AttentionLastFailed, app.AttentionUnreadable,
 		app.AttentionNoSources, app.AttentionKeyInFile, app.AttentionPasswordHalf,
-		app.AttentionPlaceLate, app.AttentionPlaceTrouble, app.AttentionSpace:
+		app.AttentionPlaceLate, app.AttentionPlaceTrouble, app.AttentionSpace, app.AttentionVault:
 		return string(code)
 	}
 	return "other"
 }
 
+// attentionButton names what helps: trying again does not, where a vault raised an alarm.
+func attentionButton(a app.Attention) string {
+	if a.Code == app.AttentionLastFailed && vaultAlarm(app.Code(a.Args["code"])) {
+		return say("attention.vault.button")
+	}
+	return say("attention." + attentionKey(a.Code) + ".button")
+}
+
 func (h *home) attentionText(a app.Attention) (head, body string) {
+	if a.Code == app.AttentionVault {
+		w := app.VaultWarning{Code: app.VaultWarningCode(a.Args["warning"]), Args: a.Args}
+		return say("attention.vault.title", "vault", guard{name: a.Args["name"], address: a.Args["address"]}.title()), h.warningText(w)
+	}
 	if a.Code == app.AttentionLastFailed {
 		return trouble(app.Failure{Code: app.Code(a.Args["code"]), Args: a.Args}, h.now())
 	}

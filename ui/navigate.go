@@ -91,8 +91,12 @@ func (w *Window) stop() {
 }
 
 // attend leads to what a line on Home asks for.
-func (w *Window) attend(code app.AttentionCode) {
-	switch code {
+func (w *Window) attend(a app.Attention) {
+	if a.Code == app.AttentionLastFailed && vaultAlarm(app.Code(a.Args["code"])) {
+		w.Open("key") // where the vault is: to try again would change nothing
+		return
+	}
+	switch a.Code {
 	case app.AttentionSheet:
 		w.Open("key/prove")
 	case app.AttentionPractice:
@@ -103,7 +107,7 @@ func (w *Window) attend(code app.AttentionCode) {
 		w.Open("what")
 	case app.AttentionUnreadable:
 		w.Open("activity")
-	case app.AttentionKeyInFile:
+	case app.AttentionKeyInFile, app.AttentionVault:
 		w.Open("key")
 	case app.AttentionPlaceLate, app.AttentionPlaceTrouble, app.AttentionSpace:
 		w.Open("where")

@@ -42,7 +42,11 @@ func vaultAlarmBody(code app.Code, m meeting, address, known string) []fyne.Canv
 	if known != "" {
 		body = append(body, fingerprint(say("vaultalarm.fingerprint"), known))
 	}
-	return append(body, newNotice(tonePlain, say("vaultalarm.do.title"), say("vaultalarm.do."+string(m)), nil).box)
+	do := "vaultalarm.do." + string(m)
+	if code == app.CodeVaultRolledBack && m == knownVault {
+		do = "vaultalarm.do.rolled-back" // it ends by itself when its owner stands by it
+	}
+	return append(body, newNotice(tonePlain, say("vaultalarm.do.title"), say(do), nil).box)
 }
 
 // alarm turns a page whose work met such a vault into its alarm. There is only Back.

@@ -139,32 +139,51 @@ func (c *vaultCard) checkedText(v app.VaultStatus) string {
 	return say("vaultcard.unchecked")
 }
 
-// warning is a line about the vault that its user should know of.
+// warning is a line about the vault that its user should know of, and what helps at once.
 func (c *vaultCard) warning(w app.VaultWarning) fyne.CanvasObject {
-	arg := func(name string) string { return w.Args[name] }
-	notice := func(text string, b *button) fyne.CanvasObject { return newNotice(toneCareful, "", text, b).box }
+	var b *button
 	switch w.Code {
-	case app.VaultWarnRestored:
-		return notice(changeOf("restored", arg("before"), arg("after")), nil)
-	case app.VaultWarnWeaker:
-		return notice(changeOf(arg("kind"), arg("before"), arg("after")), nil)
-	case app.VaultWarnExpires:
-		return notice(say("vaultabout.expires", "until", c.dateOf(arg("until"))), nil)
 	case app.VaultWarnNoFallback:
-		return notice(say("vaultcard.no-fallback"), push(say("ways.prove"), "", c.act.prove))
-	case app.VaultWarnLog:
-		n, _ := strconv.ParseInt(arg("count"), 10, 64) // zero reads well enough
-		return notice(sayN("vaultcard.wrong-tries", n, "device", deviceName(arg("device"))), nil)
+		b = push(say("ways.prove"), "", c.act.prove)
+	case app.VaultWarnBehind:
+		b = push(say("vaultcard.reset"), "restore", c.reset)
 	}
-	return notice(say("vault.changed.other", "before", arg("before"), "after", arg("after")), nil) // of a newer package app
+	return newNotice(toneCareful, "", c.warningText(w), b).box
 }
 
-func (c *vaultCard) dateOf(rfc3339 string) string {
+// warningText is the same in a text.
+func (d *desk) warningText(w app.VaultWarning) string {
+	arg := func(name string) string { return w.Args[name] }
+	n, _ := strconv.ParseInt(arg("count"), 10, 64) // zero reads well enough
+	switch w.Code {
+	case app.VaultWarnRestored:
+		return changeOf("restored", arg("before"), arg("after")) + " " + say("vaultwarn.new-password")
+	case app.VaultWarnWeaker:
+		return changeOf(arg("kind"), arg("before"), arg("after")) + " " + say("vaultwarn.ask")
+	case app.VaultWarnExpires:
+		return say("vaultabout.expires", "until", d.dateOf(arg("until")))
+	case app.VaultWarnNoFallback:
+		return say("vaultcard.no-fallback")
+	case app.VaultWarnLog:
+		return sayN("vaultcard.wrong-tries", n, "device", deviceName(arg("device")))
+	case app.VaultWarnStrange:
+		return sayN("vaultwarn.strange", n, "since", d.dateOf(arg("since")), "device", deviceName(arg("device"))) + " " + say("vaultwarn.strange.do")
+	case app.VaultWarnBehind:
+		return say("vaultwarn.behind", "left", arg("left"), "of", arg("of"))
+	case app.VaultWarnDestroyed:
+		return say("vaultwarn.destroyed")
+	case app.VaultWarnSilent:
+		return say("vaultwarn.silent", "since", d.dateOf(arg("since")))
+	}
+	return say("vault.changed.other", "before", arg("before"), "after", arg("after")) // of a newer package app
+}
+
+func (d *desk) dateOf(rfc3339 string) string {
 	at, err := time.Parse(time.RFC3339, rfc3339)
 	if err != nil {
 		return rfc3339
 	}
-	return day(at.In(c.now().Location()))
+	return day(at.In(d.now().Location()))
 }
 
 // buttons are what can be done with the vault.

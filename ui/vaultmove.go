@@ -117,7 +117,12 @@ func (m *moving) move(sc *scope, w *wizardPage, pass *once, browser *vaultSignIn
 // itself has used no try.
 func (m *moving) refused(w *wizardPage, pass *once, err error) {
 	f := m.explain(err)
-	if f.Code == app.CodeWrongPassword && f.Args["tries"] == "" {
+	if f.Code == app.CodeNotCompared {
+		head, body := trouble(f, m.now())
+		pass.said.set(toneCareful, head+" "+body)
+		return
+	}
+	if f.Code == app.CodeOtherPassword {
 		pass.secret.SetText("")
 		pass.said.set(toneCareful, say("practice.wrong"))
 		m.window.Canvas().Focus(pass.secret)

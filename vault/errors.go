@@ -38,6 +38,7 @@ var (
 	ErrInvitation  = protocol.ErrInvitation  // used, expired or none
 	ErrSignIn      = protocol.ErrSignIn      // the ID token is not good
 	ErrQuota       = protocol.ErrQuota       // the account has no room for another record
+	ErrFull        = protocol.ErrFull        // the vault's hardware has no room for another key
 	ErrBusy        = protocol.ErrBusy        // too many requests; the vault had charged nothing when it was asked
 	ErrOtherKey    = protocol.ErrOtherKey    // the vault has replaced its envelope key, and shows the old one
 )
@@ -84,6 +85,9 @@ var (
 	// ErrNotOpened says that the password was right and what the vault released is not the
 	// root key: the vault's or the backup's part was changed.
 	ErrNotOpened = errors.New("vault: what was released does not open")
+	// ErrNotRearmed says that the password was right, and the vault's hardware was not told: it
+	// counts on from where it was. Only [RemoteOptions].Warn hears it.
+	ErrNotRearmed = errors.New("vault: the hardware did not give the tries back")
 	// ErrSlot says that a slot or a pending generation cannot be one.
 	ErrSlot = errors.New("vault: malformed slot")
 )

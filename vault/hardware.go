@@ -1,7 +1,9 @@
 package vault
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	"coffer/crypto"
@@ -61,20 +63,48 @@ func (c *Client) checkHardware(ctx context.Context, slot Slot) (HardwareReport, 
 
 // readyHardware is checkHardware, and refuses to go on when the chip would answer nothing:
 // nothing of a password must leave for that.
-func (c *Client) readyHardware(ctx context.Context, slot Slot) error {
+func (c *Client) readyHardware(ctx context.Context, slot Slot) (HardwareReport, error) {
 	report, err := c.checkHardware(ctx, slot)
 	if err != nil {
-		return err
+		return HardwareReport{}, err
 	}
 	if c.counts() && report.Left == 0 {
-		return &AttemptError{Err: ErrUnarmed, Left: 0}
+		return HardwareReport{}, &AttemptError{Err: ErrUnarmed, Left: 0}
 	}
-	return nil
+	return report, nil
+}
+
+// fewLeft is when hardware is armed before a try of the owner's: that must not be the
+// hardware's last one.
+const fewLeft = 2
+
+// prepareHardware asks for evidence before the owner himself uses a password, has hardware that
+// allows too little count from zero, and returns the name of its index; nil when the hardware does
+// not count.
+func (c *Client) prepareHardware(ctx context.Context, slot Slot, keys *crypto.Keys) (index []byte, err error) {
+	report, err := c.checkHardware(ctx, slot)
+	if err != nil || !c.counts() || report.Left >= fewLeft {
+		return report.Index, err
+	}
+	return report.Index, c.arm(ctx, slot, keys, report.Index)
+}
+
+// armAfterAct arms after an act of the owner's that has given all tries back, also an index that
+// was never armed, and so has no evidence yet.
+func (c *Client) armAfterAct(ctx context.Context, slot Slot, keys *crypto.Keys) error {
+	report, err := c.checkHardware(ctx, slot)
+	if err != nil && !errors.Is(err, ErrUnarmed) {
+		return err
+	}
+	return c.arm(ctx, slot, keys, report.Index)
 }
 
 // arm has the vault's hardware count from zero, if it counts: the owner's word, signed for
-// one session of the chip and for exactly "count 0, limit of the slot".
-func (c *Client) arm(ctx context.Context, slot Slot, keys *crypto.Keys) error {
+// one session of the chip and for exactly "count 0, limit of the slot". index is the name of
+// the index that evidence has named; nil where there was none yet. Without it a lying vault
+// could show the challenge of another index of this owner's, that of a password which was
+// replaced, say, and get tries for that.
+func (c *Client) arm(ctx context.Context, slot Slot, keys *crypto.Keys, index []byte) error {
 	if !c.counts() {
 		return nil
 	}
@@ -83,9 +113,12 @@ func (c *Client) arm(ctx context.Context, slot Slot, keys *crypto.Keys) error {
 		return fmt.Errorf("ask hardware for a challenge: %w", err)
 	}
 	guard := keys.Guard()
-	digest, _, err := attest.ArmDigest(challenge, attest.Guard{Tries: slot.Tries, Owner: guard.Public()})
+	digest, named, err := attest.ArmDigest(challenge, attest.Guard{Tries: slot.Tries, Owner: guard.Public()})
 	if err != nil {
 		return fmt.Errorf("read challenge: %w: %w", ErrEvidence, err)
+	}
+	if index != nil && !bytes.Equal(named, index) {
+		return fmt.Errorf("read challenge: it is for another index than that of the evidence: %w", ErrEvidence)
 	}
 	kind := protocol.KindArm
 	body := protocol.Encode(&protocol.Arm{Header: header(kind, slot), Session: session, Signed: guard.Sign(digest)})
@@ -114,11 +147,13 @@ func (c *Client) challenge(ctx context.Context, slot Slot, owner crypto.OwnerKey
 
 // rearm is arm after a right password. That it fails is no failure of the password: the
 // chip goes on from where it was.
-func (c *Client) rearm(ctx context.Context, slot Slot, root crypto.RootKey) {
+func (c *Client) rearm(ctx context.Context, slot Slot, root crypto.RootKey, index []byte) {
 	if !c.counts() {
 		return
 	}
 	keys := root.Derive()
 	defer keys.Wipe()
-	c.warned(c.arm(ctx, slot, keys))
+	if err := c.arm(ctx, slot, keys, index); err != nil {
+		c.warned(fmt.Errorf("%w: %w", ErrNotRearmed, err))
+	}
 }

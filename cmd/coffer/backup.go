@@ -68,9 +68,25 @@ func (p *program) sayBackup(s app.BackupSummary) error {
 	case p.console.json:
 		return p.console.record("summary", s)
 	case p.console.quiet:
+		p.sayNews(s.Vault)
 		return nil
 	}
-	return p.console.result("%s", backupText(s))
+	err := p.console.result("%s", backupText(s))
+	p.sayNews(s.Vault)
+	return err
+}
+
+// sayNews says what the user should hear of the vault without having asked: also with
+// --quiet, so that a job at night says it by mail, until somebody has looked.
+func (p *program) sayNews(list []app.VaultWarning) {
+	for _, w := range list {
+		if text := warningText(w); text != "" {
+			p.console.warn("Careful: %s", text)
+		}
+	}
+	if len(list) > 0 {
+		p.console.note("'coffer vault status' shows the vault.")
+	}
 }
 
 // stoppedAs adds to "Stopped." what was kept, when somebody stopped the work.

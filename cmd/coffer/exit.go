@@ -19,6 +19,7 @@ const (
 var statuses = map[app.Code]int{
 	app.CodeUsage:           exitUsage,
 	app.CodeWrongPassword:   exitWrongKey,
+	app.CodeOtherPassword:   exitWrongKey,
 	app.CodeLastTry:         exitWrongKey,
 	app.CodeWrongPassphrase: exitWrongKey,
 	app.CodeRecoveryLine:    exitWrongKey,

@@ -36,6 +36,8 @@ var messages = map[app.Code]message{
 	app.CodePassphraseWeak: {say("That passphrase is too easy to guess."), say("Anyone who gets the files can guess as often as they like, so it must be long: five words at least. Nothing was set.")},
 
 	app.CodeWrongPassword:   {say("That was not the password. {tries}", "That was not the password."), nil},
+	app.CodeOtherPassword:   {say("That was not the password that was last set or used on this computer. No try was used."), say("If it was changed elsewhere, open the backup here with the new one first ('coffer vault status --password-file FILE'); a forgotten one is replaced with 'coffer password change'.")},
+	app.CodeNotCompared:     {say("This computer has never seen the password, and the vault that keeps it cannot be asked."), say("The key is here, so set a new password in the new vault: 'coffer password change --vault LINK'. For the vault on this computer: 'coffer vault leave', then 'coffer password change'. Nothing is uploaded again, and nothing was changed.")},
 	app.CodeLastTry:         {say("That was not the password. One try is left: if it is wrong too, the vault destroys its key for good."), say("The 64 digits of your recovery sheet open the backup without a try (--key-file).")},
 	app.CodeWait:            {say("The vault takes no try before {until}. No try was used.", "The vault asks to wait. No try was used."), say("The 64 digits of your recovery sheet open the backup now (--key-file).")},
 	app.CodeKeyDestroyed:    {say("Too many wrong tries: the vault has destroyed its key, and no password opens this backup any more."), say("Nothing in the backup was deleted. A computer that still has the key, and the 64 digits of the recovery sheet (--key-file), open it.")},
@@ -59,13 +61,14 @@ var messages = map[app.Code]message{
 	app.CodeVaultSecondSigner:  {say("What the vault says of itself lacks the second signature that its link wants. Coffer stopped before sending anything."), say("Ask whoever signs for it second. Do not go on before you know why.")},
 	app.CodeVaultExpired:       {say("What the vault says of itself has expired, or this computer's clock is wrong. Coffer stopped before sending anything."), say("Look at the clock first. Then ask whoever runs the vault to renew its bundle: 'coffer-vault bundle --renew'.")},
 	app.CodeVaultOlder:         {say("The vault shows an older state of itself than this computer has seen. Coffer stopped before sending anything."), say("Somebody may have put an old copy back, or stands in between. Do not go on before you know why.")},
-	app.CodeVaultRolledBack:    {say("The vault has forgotten what it knew of this password: an old copy of its store was put back. No password was sent."), say("Tries may have come back with it. Ask whoever runs the vault: one that was rightly restored says so. 'coffer vault move' takes the password elsewhere.")},
+	app.CodeVaultRolledBack:    {say("The vault has forgotten what it knew of this password: an old copy of its store was put back. No password was sent."), say("Tries may have come back with it. Ask whoever runs the vault: one that rightly goes on from a copy says so itself ('coffer-vault backup', 'recover-epoch'), and then Coffer goes on. If nobody can explain it, take the password elsewhere, which asks this vault for nothing: 'coffer vault move LINK', or with a new one 'coffer password change --vault LINK'.")},
 	app.CodeVaultEvidence:      {say("The vault's hardware did not prove that it counts the tries. No password was sent."), say("Do not go on before you know why. The 64 digits of your recovery sheet open the backup without a vault (--key-file).")},
 	app.CodeVaultInvitation:    {say("This vault takes new records only from those it has invited."), say("Ask whoever runs it for a link with an invitation.")},
 	app.CodeVaultInvitationBad: {say("The invitation in this link was used before, or has expired."), say("Ask whoever runs the vault for a new one.")},
 	app.CodeVaultSignIn:        {say("This vault wants a sign-in before it takes a new record."), say("Run the command where a browser can be opened.")},
 	app.CodeVaultSignInRefused: {say("The vault did not accept the sign-in."), say("Sign in with the account that whoever runs the vault knows. Nothing was changed.")},
 	app.CodeVaultSignInFailed:  {say("The sign-in in the browser did not come to its end."), say("Nothing was changed. Try again.")},
+	app.CodeVaultFull:          {say("The hardware of the vault has no room for another key."), say("Nothing was changed. Ask whoever runs the vault, or choose another one.")},
 	app.CodeVaultQuota:         {say("This account has as many records in the vault as it may."), say("'coffer vault leave', in another backup, makes room; or ask whoever runs the vault.")},
 	app.CodeVaultLimit:         {say("The vault has too many requests, and asks to wait until {until}. No try was used.", "The vault has too many requests, and asks to wait. No try was used."), say("Try again later.")},
 	app.CodeVaultSerial:        {say("Somebody else tries the password at this moment. No try was used."), say("If that is nobody you know, see 'coffer vault log'.")},
@@ -191,7 +194,7 @@ func argText(name, value string) string {
 		if t, err := time.Parse(time.RFC3339, value); err == nil {
 			return dateText(t)
 		}
-	case "made":
+	case "made", "since":
 		if t, err := time.Parse(time.RFC3339, value); err == nil {
 			return dayText(t)
 		}

@@ -104,7 +104,7 @@ func (p *program) passwordPractice(ctx context.Context, a passwordUser, file str
 	}
 	if !right {
 		return &commandError{
-			code: app.CodeWrongPassword, says: "That was not the password. No try was used.",
+			code: app.CodeOtherPassword, says: "That was not the password. No try was used.",
 			advice: "If you do not remember it, set a new one now: coffer password change",
 		}
 	}

@@ -48,7 +48,7 @@ damaged; 7 the vault asks to wait; 130 stopped.`,
 	f.StringVar(&p.flags.memory, "memory", "256MiB", "memory budget of the engine")
 
 	root.AddCommand(
-		p.setupCommand(), p.openCommand(), p.backupCommand(), p.snapshotsCommand(), p.lsCommand(),
+		p.setupCommand(), p.openCommand(), p.backupCommand(), p.statusCommand(), p.snapshotsCommand(), p.lsCommand(),
 		p.findCommand(), p.catCommand(), p.diffCommand(), p.restoreCommand(), p.checkCommand(),
 		p.keyCommand(), p.passwordCommand(), p.vaultCommand(), p.placeCommand(), p.networkCommand(),
 		p.demoCommand(), p.versionCommand(), placesTopic(),

@@ -19,7 +19,7 @@ func vaultText(s app.VaultStatus) string {
 		anchorText(&b, s)
 	}
 	for _, w := range s.Warnings {
-		if text := fill(vaultWarnings[w.Code], w.Args); text != "" {
+		if text := warningText(w); text != "" {
 			fmt.Fprintf(&b, "Careful: %s\n", text)
 		}
 	}
@@ -90,11 +90,45 @@ func anchorText(b *strings.Builder, s app.VaultStatus) {
 // vaultWarnings has a sentence for every warning of package app.
 var vaultWarnings = map[app.VaultWarningCode][]string{
 	app.VaultWarnRestored:     say("The vault went on from a copy of its store, so tries may have come back. A new password makes them worthless: 'coffer password change'."),
-	app.VaultWarnWeaker:       say("The vault says something weaker than before: {kind} was {before}, and is {after}.", "The vault says something weaker than before."),
+	app.VaultWarnWeaker:       say("The vault says something weaker than before: {kind} was {before}, and is {after}. "+weakerAdvice, "The vault says something weaker than before. "+weakerAdvice),
 	app.VaultWarnExpires:      say("What the vault says of itself expires {until}, and it has nothing newer. Ask whoever runs it.", "What the vault says of itself expires soon. Ask whoever runs it."),
 	app.VaultWarnNotDestroyed: say("The vault that was left ({name}) still has its record. It is asked again after each backup.", "A vault that was left still has its record. It is asked again after each backup."),
 	app.VaultWarnNoFallback:   say("If the vault is lost, so is the password, and the recovery sheet is not proven yet: 'coffer key sheet FILE.pdf', then 'coffer key verify'."),
 	app.VaultWarnLog:          say("Wrong passwords since the last right one: {count}, the last from {device}.", "Wrong passwords since the last right one: {count}.", "There were wrong passwords since the last right one."),
+	app.VaultWarnStrange: say("Tries of the password since {since} that were not made here and opened nothing: {count}, the last from {device}. "+strangeAdvice,
+		"Tries of the password since {since} that were not made here and opened nothing: {count}. "+strangeAdvice,
+		"There were tries of the password that were not made here and opened nothing. "+strangeAdvice),
+	app.VaultWarnBehind: say("The vault's chip allows {left} of {of} tries, fewer than its log explains: it could not be told of the last right password. "+behindAdvice,
+		"The vault's chip allows fewer tries than its log explains. "+behindAdvice),
+	app.VaultWarnDestroyed: say("Too many wrong tries: the vault has destroyed its key, and no password opens this backup any more. This computer and the 64 digits do. Set a new one: 'coffer password change'."),
+	app.VaultWarnSilent:    say("The vault of the password has not answered since {since}. Ask whoever runs it; 'coffer vault move LINK' takes the password elsewhere.", "The vault of the password does not answer. Ask whoever runs it; 'coffer vault move LINK' takes the password elsewhere."),
+}
+
+const (
+	strangeAdvice = "If that was not you: who made them can read the place of the backup. Change what opens it, then the password ('coffer password change')."
+	behindAdvice  = "'coffer vault reset' gives them back. If it comes again, ask whoever runs the vault."
+)
+
+// vaultChanges says what has become weaker, by kind.
+var vaultChanges = map[string][]string{
+	"name":        say("It was called {before}, and now {after}. Is it still run by those whom you chose?"),
+	"tries":       say("It allowed {before} tries, and now {after}."),
+	"waits":       say("It makes people wait less between tries: {before} before, now {after}."),
+	"floor":       say("It lets a guess cost less: {before} before, now {after} (memory, passes, threads)."),
+	"sealer":      say("Its keys are held in a weaker way: {before} before, now {after}."),
+	"attestation": say("Another chip counts its tries than before."),
+}
+
+const weakerAdvice = "Ask whoever runs it. 'coffer vault move LINK' takes the password elsewhere."
+
+// warningText is a warning as people read it.
+func warningText(w app.VaultWarning) string {
+	if w.Code == app.VaultWarnWeaker {
+		if change := fill(vaultChanges[w.Args["kind"]], w.Args); change != "" {
+			return "The vault has changed. " + change + " " + weakerAdvice
+		}
+	}
+	return fill(vaultWarnings[w.Code], w.Args)
 }
 
 func eventLine(e app.VaultEvent) string {

@@ -91,7 +91,7 @@ func (c *Coffer) MoveVault(ctx context.Context, o app.MoveOptions) (app.MoveRepo
 	right := false
 	o.Password.Expose(func(b []byte) { right = string(b) == c.Password })
 	if !right && c.MoveErr == nil {
-		return app.MoveReport{}, Trouble{Code: app.CodeWrongPassword}
+		return app.MoveReport{}, Trouble{Code: app.CodeOtherPassword}
 	}
 	return c.MoveEnd, c.MoveErr
 }
