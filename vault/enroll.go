@@ -190,10 +190,6 @@ func (c *Client) register(ctx context.Context, p Pending, root crypto.RootKey, p
 	return nil
 }
 
-// fewLeft is when hardware is armed once more before a generation is exposed: that takes an
-// evaluation, and must not be the hardware's last one.
-const fewLeft = 2
-
 // proveKey has the vault prove that it has answered begin with the key of its hardware, and
 // not with one that counts nothing: evidence alone says only that there is such a key
 // ([opaque.Probe]).
@@ -216,9 +212,6 @@ func (c *Client) proveKey(ctx context.Context, p Pending, keys *crypto.Keys, req
 	if err := probe.Check(response[:protocol.PointSize], again[:protocol.PointSize], report.Key[:]); err != nil {
 		return fmt.Errorf("the vault has answered with another key than its hardware's: %w: %w", ErrEvidence, err)
 	}
-	if report.Left < fewLeft {
-		return c.arm(ctx, p.Slot, keys)
-	}
 	return nil
 }
 
@@ -233,7 +226,7 @@ func (c *Client) begun(ctx context.Context, p Pending, keys *crypto.Keys, reques
 		response, err = c.begin(ctx, p, keys, request)
 	}
 	if errors.Is(err, ErrUnarmed) && c.counts() {
-		if err := c.arm(ctx, p.Slot, keys); err != nil {
+		if err := c.arm(ctx, p.Slot, keys, nil); err != nil {
 			return nil, err
 		}
 		response, err = c.begin(ctx, p, keys, request)
@@ -286,6 +279,10 @@ func (c *Client) commit(ctx context.Context, slot Slot, root crypto.RootKey, own
 func (c *Client) expose(ctx context.Context, slot Slot, root crypto.RootKey, password crypto.Secret) (Slot, error) {
 	keys := root.Derive()
 	defer keys.Wipe()
+	index, err := c.prepareHardware(ctx, slot, keys)
+	if err != nil {
+		return Slot{}, fmt.Errorf("expose new generation: prepare hardware: %w", err)
+	}
 	opened, _, err := c.login(ctx, slot, password, keys.Owner())
 	if err != nil {
 		return Slot{}, fmt.Errorf("expose new generation: %w", err)
@@ -294,6 +291,6 @@ func (c *Client) expose(ctx context.Context, slot Slot, root crypto.RootKey, pas
 	if !opened.Equal(root) {
 		return Slot{}, fmt.Errorf("expose new generation: %w", ErrNotOpened)
 	}
-	c.rearm(ctx, slot, root)
+	c.rearm(ctx, slot, root, index)
 	return slot, nil
 }

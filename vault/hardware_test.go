@@ -1,9 +1,11 @@
 package vault_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -228,5 +230,64 @@ func TestHardwareOfFewTries(t *testing.T) {
 		if got, _, err := c.Open(t.Context(), slot, secret(rightPassword)); err != nil || !got.Equal(root) {
 			t.Fatalf("%d tries: open: %v", tries, err)
 		}
+	}
+}
+
+// A decoy shows the challenge of another index than that which was asked about, and arms that.
+type decoy struct {
+	seal.Counter
+	mu   sync.Mutex
+	id   seal.ID // whose index is shown; zero: the truth
+	keys map[seal.ID][]byte
+}
+
+func (d *decoy) of(id seal.ID, key []byte) (seal.ID, []byte) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.keys[id] = bytes.Clone(key)
+	if d.id == (seal.ID{}) {
+		return id, key
+	}
+	return d.id, d.keys[d.id]
+}
+
+func (d *decoy) Challenge(ctx context.Context, id seal.ID, key []byte) ([16]byte, []byte, error) {
+	id, key = d.of(id, key)
+	return d.Counter.Challenge(ctx, id, key)
+}
+
+func (d *decoy) Arm(ctx context.Context, id seal.ID, key []byte, session [16]byte, signature [64]byte) error {
+	id, key = d.of(id, key)
+	return d.Counter.Arm(ctx, id, key, session, signature)
+}
+
+// TestNoTriesForAnotherIndex: what the owner signs after a right password, or a reset, gives no
+// tries to another record of his, or to a password that was replaced.
+func TestNoTriesForAnotherIndex(t *testing.T) {
+	d := &decoy{keys: map[seal.ID][]byte{}}
+	f := newLyingFront(t, 5, func(c seal.Counter) seal.Sealer { d.Counter = c; return d })
+	var warned error
+	c := f.mustDial(vault.RemoteOptions{Warn: func(err error) { warned = errors.Join(warned, err) }})
+	root := crypto.NewRootKey()
+	one, two := enroll(t, c, root, nil), enroll(t, c, root, nil)
+	for range 2 {
+		if _, _, err := c.Open(t.Context(), two, secret(wrongPassword)); !errors.Is(err, vault.ErrWrongPassword) {
+			t.Fatal(err)
+		}
+	}
+	d.mu.Lock()
+	d.id = two.Record
+	d.mu.Unlock()
+	if got, _, err := c.Open(t.Context(), one, secret(rightPassword)); err != nil || !got.Equal(root) {
+		t.Fatal(err)
+	}
+	if !errors.Is(warned, vault.ErrEvidence) {
+		t.Errorf("warned: %v", warned)
+	}
+	if err := c.Reset(t.Context(), one, root); !errors.Is(err, vault.ErrEvidence) {
+		t.Errorf("reset: %v", err)
+	}
+	if report, err := c.CheckHardware(t.Context(), two); err != nil || report.Left != 3 {
+		t.Errorf("the other index allows %d evaluations, want 3: %v", report.Left, err)
 	}
 }

@@ -28,14 +28,15 @@ func (c *Client) Open(ctx context.Context, slot Slot, password crypto.Secret) (c
 	if err := c.ready(ctx, slot); err != nil {
 		return crypto.RootKey{}, -1, fmt.Errorf("open vault record: %w", err)
 	}
-	if err := c.readyHardware(ctx, slot); err != nil {
+	report, err := c.readyHardware(ctx, slot)
+	if err != nil {
 		return crypto.RootKey{}, -1, fmt.Errorf("open vault record: %w", err)
 	}
 	root, left, err := c.login(ctx, slot, password, nil)
 	if err != nil {
 		return crypto.RootKey{}, -1, fmt.Errorf("open vault record: %w", err)
 	}
-	c.rearm(ctx, slot, root)
+	c.rearm(ctx, slot, root, report.Index)
 	return root, left, nil
 }
 

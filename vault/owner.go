@@ -39,7 +39,7 @@ func (c *Client) checkedAct(ctx context.Context, kind protocol.Kind, slot Slot, 
 	// The record has all tries again; hardware that counts by itself must be told, too.
 	keys := root.Derive()
 	defer keys.Wipe()
-	if err := c.arm(ctx, slot, keys); err != nil {
+	if err := c.armAfterAct(ctx, slot, keys); err != nil {
 		return fmt.Errorf("%s: %w", verb, err)
 	}
 	return nil

@@ -49,10 +49,13 @@ func (s *Server) change(ctx context.Context, id [16]byte, step func(*record) (*r
 		had := old.keys()
 		next, v, err := step(old.record)
 		if err != nil {
-			return err
+			return errors.Join(err, s.destroyFresh(ctx, id, had, next))
 		}
 		err = s.keep(ctx, id, old, next, v.Erase)
 		if isRace(err) {
+			if err := s.destroyFresh(ctx, id, had, next); err != nil {
+				return err
+			}
 			continue
 		}
 		if err != nil {
@@ -91,6 +94,26 @@ func (s *Server) destroyDropped(ctx context.Context, id [16]byte, had []oprf, ne
 		}
 		if err := s.cfg.Sealer.DestroyOPRF(ctx, id, key); err != nil {
 			return fmt.Errorf("destroy OPRF key: %w: %w", protocol.ErrUnknownOutcome, err)
+		}
+	}
+	return nil
+}
+
+// destroyFresh destroys the OPRF keys that a step has made for a change which is not kept: who
+// begins and hangs up, again and again, must not fill hardware with keys that no record
+// names. It does so also for who has gone away.
+func (s *Server) destroyFresh(ctx context.Context, id [16]byte, had []oprf, next *record) error {
+	if next == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestLife)
+	defer cancel()
+	for _, key := range next.keys() {
+		if slices.ContainsFunc(had, func(k oprf) bool { return bytes.Equal(k, key) }) {
+			continue
+		}
+		if err := s.cfg.Sealer.DestroyOPRF(ctx, id, key); err != nil {
+			return fmt.Errorf("destroy unused OPRF key: %w: %w", protocol.ErrInternal, err)
 		}
 	}
 	return nil
