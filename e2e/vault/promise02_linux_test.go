@@ -24,11 +24,8 @@ func TestPromise02(t *testing.T) {
 
 // crowdRounds is how often 64 guessers fall upon a new record. Hardware is slow.
 var crowdRounds = map[string]int{
-	"soft-bolt": 100, "pkcs11-bolt": 10, "epochs-bolt": 10, "tpm-bolt": 3, "soft-etcd": 10, "pkcs11-etcd": 10, "soft-embedded": 5,
+	"soft-bolt": 100, "pkcs11-bolt": 20, "epochs-bolt": 20, "tpm-bolt": 4, "soft-etcd": 20, "pkcs11-etcd": 20, "soft-embedded": 5,
 }
-
-// crowdTime is after how long a busy computer is let off with fewer rounds, but not below 20.
-const crowdTime = 50 * time.Second
 
 // testCrowds: 64 guessers at once get exactly N answers. Where there are two nodes, half of
 // them ask each.
@@ -42,12 +39,8 @@ func testCrowds(t *testing.T) {
 		for _, n := range w.nodes {
 			doors = append(doors, n.door())
 		}
-		limit, done, exact := time.Now().Add(crowdTime), 0, 0
+		exact := 0
 		for round := range rounds {
-			if round >= 20 && time.Now().After(limit) {
-				break // a busy computer
-			}
-			done++
 			g := w.registered("right")
 			answers, lost := crowd(t, g, 64, doors...)
 			if answers > tries || answers+lost < tries {
@@ -61,10 +54,10 @@ func testCrowds(t *testing.T) {
 				t.Fatalf("round %d: %+v, %v", round, s, err)
 			}
 		}
-		if exact < done/2 || exact == 0 {
-			t.Errorf("%d of %d rounds without a lost question: too few to say anything", exact, done)
+		if exact < rounds/2 || exact == 0 {
+			t.Errorf("%d of %d rounds without a lost question: too few to say anything", exact, rounds)
 		}
-		t.Logf("%d rounds of 64 guessers: exactly %d answers in %d of them, at most as many in those where a question was lost", done, tries, exact)
+		t.Logf("%d rounds of 64 guessers: exactly %d answers in %d of them, at most as many in those where a question was lost", rounds, tries, exact)
 	})
 }
 

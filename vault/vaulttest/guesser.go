@@ -91,11 +91,18 @@ func (g *Guesser) Header(kind protocol.Kind) protocol.Header {
 
 // Send signs an encoded request as the record's owner, and sends it.
 func (g *Guesser) Send(ctx context.Context, kind protocol.Kind, body []byte) ([]byte, error) {
+	if !protocol.Of(kind).Owner { // the owner's keys take long to make
+		return g.exchange(ctx, kind, body, crypto.OwnerKey{}, g.capability())
+	}
 	keys := g.Root.Derive()
 	defer keys.Wipe()
+	return g.exchange(ctx, kind, body, keys.Owner(), g.capability())
+}
+
+func (g *Guesser) exchange(ctx context.Context, kind protocol.Kind, body []byte, owner crypto.OwnerKey, capability crypto.CapabilityKey) ([]byte, error) {
 	return g.Door.Exchange(ctx, kind, func(binding [32]byte) []byte {
 		protocol.Bind(body, binding)
-		Sign(kind, body, keys.Owner(), g.capability())
+		Sign(kind, body, owner, capability)
 		return body
 	})
 }
@@ -163,7 +170,7 @@ func (g *Guesser) begin(ctx context.Context, request []byte) ([]byte, error) {
 	defer keys.Wipe()
 	body := protocol.Encode(&protocol.Begin{
 		Header: g.Header(protocol.KindBegin), OwnerKey: keys.Owner().Public(), CapabilityKey: g.capability().Public(),
-		Guard: keys.Guard().Public(), Ticket: g.Ticket, Cost: g.Cost, Request: [protocol.PointSize]byte(request),
+		Guard: keys.Guard(g.Record, g.Generation).Public(), Ticket: g.Ticket, Cost: g.Cost, Request: [protocol.PointSize]byte(request),
 	})
 	reply, err := g.Send(ctx, protocol.KindBegin, body)
 	if err != nil {
@@ -203,12 +210,12 @@ func (g *Guesser) Arm(ctx context.Context) error {
 	}
 	keys := g.Root.Derive()
 	defer keys.Wipe()
-	digest, _, err := attest.ArmDigest(challenge, attest.Guard{Tries: g.limit(ctx), Owner: keys.Guard().Public()})
+	digest, _, err := attest.ArmDigest(challenge, attest.Guard{Tries: g.limit(ctx), Owner: keys.Guard(g.Record, g.Generation).Public()})
 	if err != nil {
 		return err
 	}
 	_, err = g.Send(ctx, protocol.KindArm, protocol.Encode(&protocol.Arm{
-		Header: g.Header(protocol.KindArm), Session: head.Session, Signed: keys.Guard().Sign(digest),
+		Header: g.Header(protocol.KindArm), Session: head.Session, Signed: keys.Guard(g.Record, g.Generation).Sign(digest),
 	}))
 	if err != nil {
 		return fmt.Errorf("arm: %w", err)
@@ -258,31 +265,10 @@ func (g *Guesser) Ask(ctx context.Context, password string, serial uint64) (*Ans
 }
 
 func (g *Guesser) ask(ctx context.Context, kind protocol.Kind, password string, serial uint64) (*Answer, error) {
-	client, err := g.client()
+	q, err := g.prepare(kind, password)
 	if err != nil {
 		return nil, err
 	}
-	ke1, err := client.KE1([]byte(password))
-	if err != nil {
-		return nil, err
-	}
-	reply, err := g.send(ctx, kind, [protocol.KE1Size]byte(ke1), serial)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := protocol.Parse[protocol.AttemptReply](kind.Reply(), reply)
-	if err != nil {
-		return nil, err
-	}
-	out := &Answer{Attempt: answer.Attempt, Left: int(answer.Left)}
-	out.KE3, out.Session, out.Export, err = client.KE3(answer.KE2[:])
-	if err != nil && !errors.Is(err, opaque.ErrEnvelope) {
-		return nil, err
-	}
-	return out, nil
-}
-
-func (g *Guesser) send(ctx context.Context, kind protocol.Kind, ke1 [protocol.KE1Size]byte, serial uint64) ([]byte, error) {
 	for {
 		n := serial
 		if n == 0 {
@@ -292,15 +278,66 @@ func (g *Guesser) send(ctx context.Context, kind protocol.Kind, ke1 [protocol.KE
 			}
 			n = s.Serial + 1
 		}
-		body := protocol.Encode(&protocol.Attempt{Header: g.Header(kind), Serial: n, KE1: ke1})
-		if kind == protocol.KindExpose {
-			body = protocol.Encode(&protocol.Expose{Header: g.Header(kind), Serial: n, KE1: ke1})
-		}
-		reply, err := g.Send(ctx, kind, body)
+		answer, err := q.Ask(ctx, n)
 		if serial != 0 || !errors.Is(err, protocol.ErrSerial) {
-			return reply, err
+			return answer, err
 		}
 	}
+}
+
+// A Question is a guess that is made once, and asked as often as others are faster. It is
+// not safe for concurrent use.
+type Question struct {
+	g          *Guesser
+	kind       protocol.Kind
+	client     *opaque.Client
+	ke1        [protocol.KE1Size]byte
+	capability crypto.CapabilityKey
+}
+
+// Prepare makes a question that [Question.Ask] asks.
+func (g *Guesser) Prepare(password string) (*Question, error) {
+	return g.prepare(protocol.KindAttempt, password)
+}
+
+func (g *Guesser) prepare(kind protocol.Kind, password string) (*Question, error) {
+	client, err := g.client()
+	if err != nil {
+		return nil, err
+	}
+	ke1, err := client.KE1([]byte(password))
+	if err != nil {
+		return nil, err
+	}
+	return &Question{g: g, kind: kind, client: client, ke1: [protocol.KE1Size]byte(ke1), capability: g.capability()}, nil
+}
+
+// Ask buys one answer: the one of this number. Once it has one, a question is over: another
+// guess is another question.
+func (q *Question) Ask(ctx context.Context, serial uint64) (*Answer, error) {
+	reply, err := q.send(ctx, serial)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := protocol.Parse[protocol.AttemptReply](q.kind.Reply(), reply)
+	if err != nil {
+		return nil, err
+	}
+	out := &Answer{Attempt: answer.Attempt, Left: int(answer.Left)}
+	out.KE3, out.Session, out.Export, err = q.client.KE3(answer.KE2[:])
+	if err != nil && !errors.Is(err, opaque.ErrEnvelope) {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (q *Question) send(ctx context.Context, serial uint64) ([]byte, error) {
+	head := q.g.Header(q.kind)
+	if q.kind == protocol.KindExpose {
+		return q.g.Send(ctx, q.kind, protocol.Encode(&protocol.Expose{Header: head, Serial: serial, KE1: q.ke1}))
+	}
+	body := protocol.Encode(&protocol.Attempt{Header: head, Serial: serial, KE1: q.ke1})
+	return q.g.exchange(ctx, q.kind, body, crypto.OwnerKey{}, q.capability)
 }
 
 // Finish ends an attempt, with the KE3 of a right password or with one that is none, and

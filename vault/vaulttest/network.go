@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"coffer/crypto/aead"
@@ -21,6 +22,25 @@ type Network struct {
 	Bundle trust.Bundle
 	HTTP   *http.Client
 	URL    string // https://host:port
+
+	mu  sync.Mutex
+	of  []byte         // guarded by mu; what key was read from: that takes as long as sealing
+	key hpke.PublicKey // guarded by mu
+}
+
+// envelopeKey returns the key of the bundle, as it is now.
+func (n *Network) envelopeKey() (hpke.PublicKey, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.of != nil && bytes.Equal(n.of, n.Bundle.HPKEKey) {
+		return n.key, nil
+	}
+	key, err := hpke.PublicKeyFrom(n.Bundle.HPKEKey)
+	if err != nil {
+		return hpke.PublicKey{}, err
+	}
+	n.of, n.key = bytes.Clone(n.Bundle.HPKEKey), key
+	return key, nil
 }
 
 // Dial probes the address of a link and returns the door behind it.
@@ -56,7 +76,7 @@ func Dial(ctx context.Context, link trust.Link) (*Network, error) {
 
 // Exchange sends one envelope. A reply that does not come is [protocol.ErrUnknownOutcome].
 func (n *Network) Exchange(ctx context.Context, _ protocol.Kind, sign func([32]byte) []byte) ([]byte, error) {
-	key, err := hpke.PublicKeyFrom(n.Bundle.HPKEKey)
+	key, err := n.envelopeKey()
 	if err != nil {
 		return nil, err
 	}
