@@ -60,6 +60,11 @@ func (p *program) bundle(ctx context.Context, f bundleFlags) error {
 	return p.withVault(ctx, func(a *node.Access) error {
 		var r node.Renewed
 		var err error
+		if f.renew || f.from != "" {
+			if err := p.mayWrite(a); err != nil {
+				return err
+			}
+		}
 		switch {
 		case f.renew:
 			r, err = a.Renew(ctx)

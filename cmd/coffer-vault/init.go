@@ -202,7 +202,7 @@ func (p *program) init(ctx context.Context, f *initFlags) error {
 	if err := f.resolve(); err != nil {
 		return err
 	}
-	dir, err := p.dir()
+	dir, err := p.ownDir()
 	if err != nil {
 		return err
 	}

@@ -192,6 +192,25 @@ func (p *program) dir() (string, error) {
 	return abs, nil
 }
 
+// ownDir is dir, for a command that writes into the folder.
+func (p *program) ownDir() (string, error) {
+	dir, err := p.dir()
+	if err == nil {
+		err = asOwner(dir)
+	}
+	return dir, err
+}
+
+// mayWrite says whether this user may have the vault's files changed: the program that runs
+// writes as itself.
+func (p *program) mayWrite(a *node.Access) error {
+	if a.Running() {
+		return nil
+	}
+	_, err := p.ownDir()
+	return err
+}
+
 // options are those of every command.
 func (p *program) options() node.Options { return node.Options{Log: p.stderr, Version: version()} }
 

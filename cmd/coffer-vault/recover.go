@@ -25,7 +25,7 @@ JSON: {"type":"summary","recovered":true}
 
   coffer-vault recover-epoch --recovery /media/stick/recovery.txt --new-recovery /media/stick/recovery-2.txt`,
 		cobra.NoArgs, func(ctx context.Context, _ []string) error {
-			dir, err := p.dir()
+			dir, err := p.ownDir()
 			if err != nil {
 				return err
 			}

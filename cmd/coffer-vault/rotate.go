@@ -22,6 +22,9 @@ JSON: {"type":"summary","installed","missing","restart","sequence"}
   coffer-vault rotate`,
 		cobra.NoArgs, func(ctx context.Context, _ []string) error {
 			return p.withVault(ctx, func(a *node.Access) error {
+				if err := p.mayWrite(a); err != nil {
+					return err
+				}
 				r, err := a.Rotate(ctx)
 				if err != nil {
 					return err

@@ -38,7 +38,7 @@ On the same port: /healthz (it runs) and /readyz (it can answer).
 }
 
 func (p *program) serve(ctx context.Context, f serveFlags) (err error) {
-	dir, err := p.dir()
+	dir, err := p.ownDir()
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,34 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/user"
+	"strconv"
+	"syscall"
+)
+
+// asOwner refuses to write as root into a folder that is somebody else's: what root leaves
+// there, the vault of that user cannot read, and does not start. A folder that does not
+// exist is whose who makes it.
+func asOwner(dir string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil // who comes next says what is wrong
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || stat.Uid == 0 {
+		return nil
+	}
+	owner := strconv.FormatUint(uint64(stat.Uid), 10)
+	if u, err := user.LookupId(owner); err == nil {
+		owner = u.Username
+	}
+	return usage(fmt.Sprintf("The folder %q belongs to %q, and what root writes there its vault could not read.", dir, owner),
+		fmt.Sprintf("Run it as that user: runuser -u %s -- coffer-vault ...", owner))
+}
