@@ -11,7 +11,7 @@ import (
 
 // A GuardKey signs for the owner where the verifier is a TPM, which knows no Ed25519:
 // ECDSA on P-256 (FIPS 186-5). Only its signature has the hardware of a vault count tries
-// from zero again. It is derived from the root key. It prints as "[redacted]".
+// from zero again. It prints as "[redacted]".
 type GuardKey struct {
 	redact
 	scalar Secret

@@ -12,23 +12,34 @@ import (
 
 func TestTheGuardSignsForItsOwnerAlone(t *testing.T) {
 	root := NewRootKey()
-	a, again, other := root.Derive(), root.Derive(), NewRootKey().Derive()
-	if a.Guard().Public() != again.Guard().Public() || a.Guard().Public() == other.Guard().Public() {
+	record := [16]byte{1}
+	a, again := root.Derive().Guard(record, 1), root.Derive().Guard(record, 1)
+	if a.Public() != again.Public() {
 		t.Fatal("the guard's key is not that of its root key")
 	}
-	public := a.Guard().Public()
+	others := map[string]GuardKey{
+		"another root key":   NewRootKey().Derive().Guard(record, 1),
+		"another record":     root.Derive().Guard([16]byte{2}, 1),
+		"another generation": root.Derive().Guard(record, 2),
+	}
+	public := a.Public()
 	x, y := elliptic.UnmarshalCompressed(elliptic.P256(), public[:])
 	if x == nil {
 		t.Fatal("the public key is no point")
 	}
 	key := &ecdsa.PublicKey{Curve: elliptic.P256(), X: x, Y: y}
 	digest := sha256.Sum256([]byte("arm"))
-	good := a.Guard().Sign(digest)
+	good := a.Sign(digest)
 	verify := func(s [64]byte) bool {
 		return ecdsa.Verify(key, digest[:], new(big.Int).SetBytes(s[:32]), new(big.Int).SetBytes(s[32:]))
 	}
-	if !verify(good) || verify(other.Guard().Sign(digest)) {
-		t.Fatal("signature of the guard's key does not tell owners apart")
+	if !verify(good) {
+		t.Fatal("it does not verify")
+	}
+	for name, other := range others {
+		if other.Public() == public || verify(other.Sign(digest)) {
+			t.Errorf("%s: the same guard", name)
+		}
 	}
 	for i := range good {
 		changed := good
@@ -38,7 +49,7 @@ func TestTheGuardSignsForItsOwnerAlone(t *testing.T) {
 		}
 	}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%x"} {
-		if s := fmt.Sprintf(verb, a.Guard()); !strings.Contains(s, "redacted") {
+		if s := fmt.Sprintf(verb, a); !strings.Contains(s, "redacted") {
 			t.Errorf("%s prints %s", verb, s)
 		}
 	}

@@ -87,8 +87,8 @@ type Keys struct {
 	head       Secret
 	local      Secret
 	anchor     Secret
+	guard      Secret
 	owner      OwnerKey
-	guard      GuardKey
 }
 
 // Derive returns the keys that belong to the root key. It panics when the root key is
@@ -102,10 +102,8 @@ func (k RootKey) Derive() *Keys {
 		head:       k.derive(labelHead, KeySize),
 		local:      k.derive(labelLocal, KeySize),
 		anchor:     k.derive(labelAnchor, KeySize),
+		guard:      k.derive(labelGuard, KeySize),
 	}
-	wide := k.derive(labelGuard, guardSize)
-	defer wide.Wipe()
-	wide.Expose(func(b []byte) { keys.guard = newGuardKey(b) })
 	seed := k.derive(labelOwner, KeySize)
 	defer seed.Wipe()
 	seed.Expose(func(b []byte) { keys.owner = OwnerKey{newSigner(b)} })
@@ -149,8 +147,18 @@ func (k *Keys) ChunkerSeed() Secret { return k.chunker }
 // Owner returns the key that signs for the owner of the repository.
 func (k *Keys) Owner() OwnerKey { return k.owner }
 
-// Guard returns the key that signs for the owner where hardware is to verify it.
-func (k *Keys) Guard() GuardKey { return k.guard }
+// Guard returns the key that signs for the owner where hardware is to verify it. Each
+// generation of a record has its own: what is signed for one means nothing to another.
+// The caller wipes it.
+func (k *Keys) Guard(record [16]byte, generation uint64) (guard GuardKey) {
+	info := binary.BigEndian.AppendUint64(append([]byte(labelArming), record[:]...), generation)
+	use(k.guard, func(secret []byte) {
+		wide := hkdfKey(secret, nil, string(info), guardSize)
+		defer clear(wide)
+		guard = newGuardKey(wide)
+	})
+	return guard
+}
 
 // SealAnchor seals what a vault keeps for the owner: the newest heads of the backup. The
 // version is bound: what was sealed as one does not open as another. Layout: package aead.
@@ -175,7 +183,7 @@ func anchorData(version uint64) []byte {
 // Wipe overwrites the keys. Nothing may use them from then on; what they made before
 // (sealers, openers, hashers) holds keys of its own.
 func (k *Keys) Wipe() {
-	for _, s := range []Secret{k.data, k.chunkID, k.chunker, k.head, k.local, k.anchor, k.owner.seed, k.guard.scalar} {
+	for _, s := range []Secret{k.data, k.chunkID, k.chunker, k.head, k.local, k.anchor, k.guard, k.owner.seed} {
 		s.Wipe()
 	}
 }

@@ -13,7 +13,7 @@ const (
 	labelHead       = "coffer/1/head"       // 32 bytes: seals heads
 	labelRepository = "coffer/1/repository" // 16 bytes: public name of the repository
 	labelOwner      = "coffer/1/owner"      // 32 bytes: Ed25519 seed of the owner
-	labelGuard      = "coffer/1/guard"      // 48 bytes: ECDSA P-256 key of the owner, for TPMs
+	labelGuard      = "coffer/1/guard"      // 32 bytes: secret of the guards
 	labelAnchor     = "coffer/1/anchor"     // 32 bytes: seals the anchor that a vault keeps
 	labelLocal      = "coffer/1/local"      // 32 bytes: seals files of this computer
 	labelPractice   = "coffer/1/practice"   // 32 bytes: seals the practice check
@@ -21,6 +21,7 @@ const (
 	// From other secrets.
 	labelObject     = "coffer/1/object"     // followed by the kind; salted: one object's key
 	labelCapability = "coffer/1/capability" // from the cloud share: Ed25519 seed
+	labelArming     = "coffer/1/arming"     // from the secret of the guards, followed by record and generation: ECDSA P-256
 	labelKEK        = "coffer/1/kek"        // followed by the generation; wraps the root key
 	labelPassphrase = "coffer/1/passphrase" // starts the associated data of a passphrase slot
 	labelAEAD       = "coffer/1/aead"       // used by package aead

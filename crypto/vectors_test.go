@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/elliptic"
 	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"flag"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,6 +32,7 @@ type vectors struct {
 	Comment   string
 	RootKey   hexBytes
 	Derived   map[string]hexBytes
+	Guard     guardVector
 	ChunkIDs  []chunkVector
 	Objects   []objectVector
 	Names     []nameVector
@@ -46,6 +49,11 @@ type vectors struct {
 
 type (
 	hexBytes    []byte
+	guardVector struct {
+		Record          hexBytes
+		Generation      uint64
+		Derived, Public hexBytes // 48 bytes; the point, compressed
+	}
 	chunkVector struct {
 		Data, ID hexBytes
 	}
@@ -160,6 +168,17 @@ func sealObject(t testing.TB, classKey, repository []byte, kind byte, salt []byt
 	return o
 }
 
+// guardOf is the guard of a generation: a scalar from 1 to n - 1, of 48 bytes.
+func guardOf(t testing.TB, secret, record []byte, generation uint64) guardVector {
+	info := binary.BigEndian.AppendUint64(append([]byte("coffer/1/arming"), record...), generation)
+	wide := vectorKDF(t, secret, nil, string(info), 48)
+	one, order := big.NewInt(1), elliptic.P256().Params().N
+	d := new(big.Int).SetBytes(wide)
+	d.Mod(d, new(big.Int).Sub(order, one)).Add(d, one)
+	x, y := elliptic.P256().ScalarBaseMult(d.Bytes()) //nolint:staticcheck // another way than the package's
+	return guardVector{record, generation, wide, elliptic.MarshalCompressed(elliptic.P256(), x, y)}
+}
+
 func makeVectors(t testing.TB) vectors {
 	root := counting(0, 32)
 	v := vectors{
@@ -170,10 +189,11 @@ func makeVectors(t testing.TB) vectors {
 	for label, n := range map[string]int{
 		"coffer/1/data": 32, "coffer/1/chunk-id": 32, "coffer/1/chunker": 2064, "coffer/1/head": 32,
 		"coffer/1/repository": 16, "coffer/1/owner": 32, "coffer/1/local": 32, "coffer/1/practice": 32,
-		"coffer/1/guard": 48, "coffer/1/anchor": 32,
+		"coffer/1/guard": 32, "coffer/1/anchor": 32,
 	} {
 		v.Derived[label] = vectorKDF(t, root, nil, label, n)
 	}
+	v.Guard = guardOf(t, v.Derived["coffer/1/guard"], counting(0x60, 16), 7)
 	keys := mustRoot(t, root).Derive()
 	for _, data := range [][]byte{{}, []byte("abc"), counting(0, 1025), counting(7, 5000)} {
 		id := keys.NewChunkHasher().Sum(data)
@@ -328,12 +348,11 @@ func TestVectorsDerived(t *testing.T) {
 	keys := root.Derive()
 	id := keys.Repository()
 	practice := root.derive(labelPractice, KeySize)
-	guard := root.derive(labelGuard, guardSize)
 	got := map[string][]byte{
 		labelData: exposed(keys.data), labelChunkID: exposed(keys.chunkID), labelChunker: exposed(keys.ChunkerSeed()),
 		labelHead: exposed(keys.head), labelRepository: id[:], labelOwner: exposed(keys.owner.seed),
 		labelLocal: exposed(keys.local), labelPractice: exposed(practice),
-		labelGuard: exposed(guard), labelAnchor: exposed(keys.anchor),
+		labelGuard: exposed(keys.guard), labelAnchor: exposed(keys.anchor),
 	}
 	if len(got) != len(v.Derived) {
 		t.Errorf("%d derived keys, want %d", len(got), len(v.Derived))
@@ -341,6 +360,8 @@ func TestVectorsDerived(t *testing.T) {
 	for label, want := range v.Derived {
 		wantBytes(t, label, got[label], want)
 	}
+	public := keys.Guard([16]byte(v.Guard.Record), v.Guard.Generation).Public()
+	wantBytes(t, "guard", public[:], v.Guard.Public)
 	for _, c := range v.ChunkIDs {
 		id := keys.NewChunkHasher().Sum(c.Data)
 		wantBytes(t, "chunk name", id[:], c.ID)

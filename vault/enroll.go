@@ -146,7 +146,7 @@ func (c *Client) place(slot *Slot, root crypto.RootKey, old *Slot) {
 	if c.counts() {
 		keys := root.Derive()
 		defer keys.Wipe()
-		slot.Guard = keys.Guard().Public()
+		slot.Guard = keys.Guard(slot.Record, slot.Generation).Public()
 	}
 }
 
@@ -238,9 +238,11 @@ func (c *Client) begun(ctx context.Context, p Pending, keys *crypto.Keys, reques
 func (c *Client) begin(ctx context.Context, p Pending, keys *crypto.Keys, request [protocol.PointSize]byte) ([]byte, error) {
 	slot := p.Slot
 	kind, owner, capability := protocol.KindBegin, keys.Owner(), slot.capability()
+	guard := keys.Guard(slot.Record, slot.Generation)
+	defer guard.Wipe()
 	reply, err := c.post(ctx, kind, protocol.Encode(&protocol.Begin{
 		Header: header(kind, slot), OwnerKey: owner.Public(), CapabilityKey: capability.Public(),
-		Guard: keys.Guard().Public(), Ticket: p.Ticket, Cost: slot.cost(), Request: request,
+		Guard: guard.Public(), Ticket: p.Ticket, Cost: slot.cost(), Request: request,
 	}), owner, capability)
 	if err != nil {
 		return nil, err

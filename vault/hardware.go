@@ -112,7 +112,8 @@ func (c *Client) arm(ctx context.Context, slot Slot, keys *crypto.Keys, index []
 	if err != nil {
 		return fmt.Errorf("ask hardware for a challenge: %w", err)
 	}
-	guard := keys.Guard()
+	guard := keys.Guard(slot.Record, slot.Generation)
+	defer guard.Wipe()
 	digest, named, err := attest.ArmDigest(challenge, attest.Guard{Tries: slot.Tries, Owner: guard.Public()})
 	if err != nil {
 		return fmt.Errorf("read challenge: %w: %w", ErrEvidence, err)

@@ -59,7 +59,7 @@ func TestHardwareThatCountsIsArmedAndChecked(t *testing.T) {
 	o := vault.RemoteOptions{Warn: func(err error) { warned = errors.Join(warned, err) }}
 	c, root := f.mustDial(o), crypto.NewRootKey()
 	slot := enroll(t, c, root, nil)
-	if keys := root.Derive(); slot.Guard != keys.Guard().Public() {
+	if keys := root.Derive(); slot.Guard != keys.Guard(slot.Record, slot.Generation).Public() {
 		t.Fatal("the slot names another guard")
 	}
 	left := func(want int) {
@@ -144,7 +144,7 @@ func TestNoPasswordForHardwareThatProvesNothing(t *testing.T) {
 	f.set(nil)
 	stranger := crypto.NewRootKey().Derive()
 	foreign, none, more := slot, slot, slot
-	foreign.Guard, none.Guard, more.Tries = stranger.Guard().Public(), [33]byte{}, 100
+	foreign.Guard, none.Guard, more.Tries = stranger.Guard(slot.Record, slot.Generation).Public(), [33]byte{}, 100
 	refuse("a slot with another guard", c, foreign)
 	refuse("a slot without a guard", c, none)
 	refuse("a slot with another limit", c, more)

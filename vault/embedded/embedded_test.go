@@ -208,7 +208,7 @@ func TestNothingOfADestroyedRecordCanBeOpened(t *testing.T) {
 // secretful reports whether a record's bytes (docs/vault-protocol.md, "What a vault keeps")
 // hold any secret: of the active or of the pending generation, or an OPRF key.
 func secretful(body []byte) bool {
-	const head, public, secret, anchored = 152, 8 + 32 + 9, 129 + 32 + 112, 8
+	const head, public, secret, anchored = 160, 8 + 32 + 9, 129 + 32 + 112, 8
 	active := body[head+public:]
 	pending := active[secret+public:]
 	lengths := pending[secret+anchored:]

@@ -37,7 +37,7 @@ func (g *generation) forget() {
 type record struct {
 	id          [16]byte
 	owner       [32]byte                 // Ed25519 public key, fixed for life
-	guard       [protocol.GuardSize]byte // P-256 public key of the owner for hardware, fixed for life
+	guard       [protocol.GuardSize]byte // P-256 public key of the newest generation, for hardware
 	lastAct     [32]byte                 // SHA-256 of the owner's last act, to know a repetition
 	destroyedAt int64                    // unix milliseconds
 	begunAt     int64                    // when the OPRF key of pending was made, unix milliseconds

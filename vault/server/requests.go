@@ -124,9 +124,9 @@ func (s *Server) beginOn(ctx context.Context, r *record, m *protocol.Begin) (*re
 		if err := s.cfg.Admit(m.Record, m.Ticket); err != nil {
 			return nil, verdict{}, err
 		}
-		r = &record{id: m.Record, owner: m.OwnerKey, guard: m.Guard, tally: tally{Limit: s.cfg.Tries}}
+		r = &record{id: m.Record, owner: m.OwnerKey, tally: tally{Limit: s.cfg.Tries}}
 	}
-	if r.owner != m.OwnerKey || r.guard != m.Guard {
+	if r.owner != m.OwnerKey {
 		return r, verdict{}, protocol.ErrUnknownRecord
 	}
 	was := r.pending.Number
@@ -135,15 +135,15 @@ func (s *Server) beginOn(ctx context.Context, r *record, m *protocol.Begin) (*re
 		return known(r), v, nil //nolint:nilerr // the verdict holds it: the record is stored first
 	}
 	if was != m.Generation || len(r.pendingKey) == 0 {
-		key, err := s.cfg.Sealer.NewOPRF(ctx, r.id, seal.Guard{Tries: r.tally.Limit, Owner: r.guard})
+		key, err := s.cfg.Sealer.NewOPRF(ctx, r.id, seal.Guard{Tries: r.tally.Limit, Owner: m.Guard})
 		if err != nil {
 			return r, verdict{}, sealerError("make OPRF key", err)
 		}
 		r.pending = generation{Number: m.Generation, Capability: m.CapabilityKey, Cost: m.Cost}
-		r.pendingKey, r.begunAt = key, s.now()
+		r.pendingKey, r.guard, r.begunAt = key, m.Guard, s.now()
 	}
 	// The same number from another hand: two devices change the password at once.
-	if r.pending.Capability != m.CapabilityKey || r.pending.Cost != m.Cost {
+	if r.pending.Capability != m.CapabilityKey || r.pending.Cost != m.Cost || r.guard != m.Guard {
 		return r, verdict{}, protocol.ErrStale
 	}
 	return r, v, nil
