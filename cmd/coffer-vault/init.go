@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"coffer/vault/server/node"
 )
@@ -25,6 +26,7 @@ type initFlags struct {
 	noRecovery bool
 	accept     bool
 	qr         qrFlags
+	given      []string // the flags that were typed
 }
 
 // frontListen is where a vault behind a front listens when nothing is said: loopback, since
@@ -61,6 +63,9 @@ JSON: {"type":"summary","link","fingerprint","vault","root_key","staged"}
   coffer-vault init --address vault.example.org:443 --register oidc:https://id.example.org --client-id coffer`,
 		cobra.NoArgs, func(ctx context.Context, _ []string) error { return p.init(ctx, &f) })
 	f.add(cmd)
+	cmd.PreRun = func(cmd *cobra.Command, _ []string) {
+		cmd.Flags().Visit(func(flag *pflag.Flag) { f.given = append(f.given, flag.Name) })
+	}
 	return cmd
 }
 
@@ -140,6 +145,9 @@ func (f *initFlags) resolve() error {
 	if c.Front.Behind && len(c.Listen) == 0 {
 		c.Listen = []string{frontListen}
 	}
+	if err := f.checkGiven(); err != nil {
+		return err
+	}
 	if err := f.absolute(); err != nil {
 		return err
 	}
@@ -150,6 +158,23 @@ func (f *initFlags) resolve() error {
 	if strings.HasPrefix(c.Seal, "tpm") && f.recovery == "" && !f.noRecovery {
 		return usage("A vault on a TPM is lost with that TPM, unless there is a recovery key.",
 			"Say where it is written to, away from this computer: --recovery FILE. Or do without: --no-recovery.")
+	}
+	return nil
+}
+
+// checkGiven refuses flags that would do nothing. Who describes a member and forgets
+// --store would have a vault on one computer, for ever.
+func (f *initFlags) checkGiven() error {
+	c := &f.config
+	for _, name := range f.given {
+		switch {
+		case strings.HasPrefix(name, "member") && c.Store != node.StoreEmbedded:
+			return usage(fmt.Sprintf("--%s is only for --store etcd-embedded.", name), "")
+		case strings.HasPrefix(name, "etcd-") && c.Store == node.StoreBolt:
+			return usage(fmt.Sprintf("--%s is only for --store etcd:URL,... or etcd-embedded.", name), "")
+		case strings.HasPrefix(name, "tpm-") && !strings.HasPrefix(c.Seal, "tpm"):
+			return usage(fmt.Sprintf("--%s is only for --seal tpm or tpm-epochs.", name), "")
+		}
 	}
 	return nil
 }

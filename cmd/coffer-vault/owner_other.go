@@ -2,5 +2,7 @@
 
 package main
 
-// asOwner has nothing to say where files have no owner of this kind.
+// guarded and asOwner have nothing to say where files have no owner of this kind.
+func guarded(string) error { return nil }
+
 func asOwner(string) error { return nil }

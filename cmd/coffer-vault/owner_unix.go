@@ -10,6 +10,17 @@ import (
 	"syscall"
 )
 
+// guarded refuses a folder in which others could put files of theirs in the place of the
+// vault's: modes of files do not help against that. A folder that does not exist is fine.
+func guarded(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil || info.Mode().Perm()&0o022 == 0 {
+		return nil // who comes next says what else is wrong
+	}
+	return usage(fmt.Sprintf("Others can put files into the folder %q: it has the mode %04o.", dir, info.Mode().Perm()),
+		"Make it 'chmod 700', and think about who may have used that.")
+}
+
 // asOwner refuses to write as root into a folder that is somebody else's: what root leaves
 // there, the vault of that user cannot read, and does not start. A folder that does not
 // exist is whose who makes it.

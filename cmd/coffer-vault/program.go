@@ -195,10 +195,13 @@ func (p *program) dir() (string, error) {
 // ownDir is dir, for a command that writes into the folder.
 func (p *program) ownDir() (string, error) {
 	dir, err := p.dir()
-	if err == nil {
-		err = asOwner(dir)
+	if err != nil {
+		return "", err
 	}
-	return dir, err
+	if err := guarded(dir); err != nil {
+		return "", err
+	}
+	return dir, asOwner(dir)
 }
 
 // mayWrite says whether this user may have the vault's files changed: the program that runs

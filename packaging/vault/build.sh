@@ -37,6 +37,7 @@ package() { # STAGE
 	gzip -9n <$from/changelog >"$doc/changelog.gz"
 	install -D -m 644 /dev/null "$tree/usr/share/man/man1/coffer-vault.1.gz"
 	gzip -9n <packaging/vault/coffer-vault.1 >"$tree/usr/share/man/man1/coffer-vault.1.gz"
+	install -D -m 644 $from/lintian-overrides "$tree/usr/share/lintian/overrides/coffer-vault"
 	# Debian's names of the architectures that have others in Go.
 	case $arch in 386) deb=i386 ;; arm) deb=armhf ;; ppc64le) deb=ppc64el ;; *) deb=$arch ;; esac
 	size=$(du -sk --apparent-size "$tree" | cut -f1)
