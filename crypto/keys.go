@@ -160,24 +160,27 @@ func (k *Keys) Guard(record [16]byte, generation uint64) (guard GuardKey) {
 	return guard
 }
 
-// SealAnchor seals what a vault keeps for the owner: the newest heads of the backup. The
-// version is bound: what was sealed as one does not open as another. Layout: package aead.
-func (k *Keys) SealAnchor(version uint64, plaintext []byte) (sealed []byte) {
-	use(k.anchor, func(key []byte) { sealed = aead.Seal(key, anchorData(version), plaintext) })
+// SealAnchor seals what a vault keeps in a record for the owner: the newest heads of the
+// backup. Record and version are bound: what was sealed for one does not open for another, so
+// that a vault cannot show an old anchor of one record as the new one of another of the same
+// owner's. Layout: package aead.
+func (k *Keys) SealAnchor(record [16]byte, version uint64, plaintext []byte) (sealed []byte) {
+	use(k.anchor, func(key []byte) { sealed = aead.Seal(key, anchorData(record, version), plaintext) })
 	return sealed
 }
 
-// OpenAnchor opens what SealAnchor sealed as the same version, or returns [ErrDamaged].
-func (k *Keys) OpenAnchor(version uint64, sealed []byte) (plaintext []byte, err error) {
-	use(k.anchor, func(key []byte) { plaintext, err = aead.Open(key, anchorData(version), sealed) })
+// OpenAnchor opens what SealAnchor sealed for the same record as the same version, or returns
+// [ErrDamaged].
+func (k *Keys) OpenAnchor(record [16]byte, version uint64, sealed []byte) (plaintext []byte, err error) {
+	use(k.anchor, func(key []byte) { plaintext, err = aead.Open(key, anchorData(record, version), sealed) })
 	if err != nil {
 		return nil, fmt.Errorf("open anchor: %w", ErrDamaged)
 	}
 	return plaintext, nil
 }
 
-func anchorData(version uint64) []byte {
-	return binary.BigEndian.AppendUint64([]byte(labelAnchor), version)
+func anchorData(record [16]byte, version uint64) []byte {
+	return binary.BigEndian.AppendUint64(append([]byte(labelAnchor), record[:]...), version)
 }
 
 // Wipe overwrites the keys. Nothing may use them from then on; what they made before

@@ -232,15 +232,18 @@ func TestSealLocal(t *testing.T) {
 }
 
 func TestSealAnchor(t *testing.T) {
-	keys := NewRootKey().Derive()
-	box := keys.SealAnchor(3, []byte("heads"))
-	if got, err := keys.OpenAnchor(3, box); err != nil || string(got) != "heads" {
+	keys, one := NewRootKey().Derive(), [16]byte{1}
+	box := keys.SealAnchor(one, 3, []byte("heads"))
+	if got, err := keys.OpenAnchor(one, 3, box); err != nil || string(got) != "heads" {
 		t.Errorf("%q, %v", got, err)
 	}
-	if _, err := keys.OpenAnchor(2, box); !errors.Is(err, ErrDamaged) {
+	if _, err := keys.OpenAnchor(one, 2, box); !errors.Is(err, ErrDamaged) {
 		t.Errorf("as another version: %v", err)
 	}
-	if _, err := NewRootKey().Derive().OpenAnchor(3, box); !errors.Is(err, ErrDamaged) {
+	if _, err := keys.OpenAnchor([16]byte{2}, 3, box); !errors.Is(err, ErrDamaged) {
+		t.Errorf("as another record's: %v", err)
+	}
+	if _, err := NewRootKey().Derive().OpenAnchor(one, 3, box); !errors.Is(err, ErrDamaged) {
 		t.Errorf("of another repository: %v", err)
 	}
 }

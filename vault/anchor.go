@@ -48,7 +48,7 @@ func (c *Client) anchor(ctx context.Context, slot Slot, keys *crypto.Keys) ([]by
 	if head.Version == 0 && len(sealed) == 0 {
 		return nil, 0, nil
 	}
-	anchor, err := keys.OpenAnchor(head.Version, sealed)
+	anchor, err := keys.OpenAnchor(slot.Record, head.Version, sealed)
 	return anchor, head.Version, err
 }
 
@@ -87,7 +87,7 @@ func (c *Client) mergeAnchor(ctx context.Context, slot Slot, keys *crypto.Keys, 
 	}
 	kind := protocol.KindPutAnchor
 	head := protocol.PutAnchor{Header: header(kind, slot), Version: version + 1}
-	body := protocol.EncodeVariable(&head, keys.SealAnchor(version+1, merged), 2)
+	body := protocol.EncodeVariable(&head, keys.SealAnchor(slot.Record, version+1, merged), 2)
 	reply, err := c.post(ctx, kind, body, keys.Owner(), slot.capability())
 	if err != nil {
 		return err

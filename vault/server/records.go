@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"coffer/vault/protocol"
 	"coffer/vault/server/seal"
@@ -51,7 +52,7 @@ func (s *Server) change(ctx context.Context, id [16]byte, step func(*record) (*r
 		if err != nil {
 			return errors.Join(err, s.destroyFresh(ctx, id, had, next))
 		}
-		err = s.keep(ctx, id, old, next, v.Erase)
+		err = s.keepWhole(ctx, id, old, next, v.Erase)
 		if isRace(err) {
 			if err := s.destroyFresh(ctx, id, had, next); err != nil {
 				return err
@@ -87,6 +88,8 @@ func (s *Server) destroyDropped(ctx context.Context, id [16]byte, had []oprf, ne
 	if next == nil {
 		return nil
 	}
+	ctx, cancel := staying(ctx)
+	defer cancel()
 	has := next.keys()
 	for _, key := range had {
 		if slices.ContainsFunc(has, func(k oprf) bool { return bytes.Equal(k, key) }) {
@@ -151,6 +154,27 @@ func (s *Server) fetch(ctx context.Context, id [16]byte) (row, error) {
 		return row{}, fmt.Errorf("%w: %w", protocol.ErrInternal, err)
 	}
 	return row{record: r, handle: handle, body: body, revision: revision}, nil
+}
+
+// keepLife is the least that keeping what a step has done may take, whoever has gone away, and
+// however long the step took.
+const keepLife = 5 * time.Second
+
+// staying is ctx for what must be ended although the client is gone.
+func staying(ctx context.Context) (context.Context, context.CancelFunc) {
+	until := time.Now().Add(keepLife)
+	if at, ok := ctx.Deadline(); ok && at.After(until) {
+		until = at
+	}
+	return context.WithDeadline(context.WithoutCancel(ctx), until)
+}
+
+// keepWhole is keep, also for who hangs up after the step: hardware that counts has counted
+// then, and a try that the record knows nothing of would stand in no log and make nobody wait.
+func (s *Server) keepWhole(ctx context.Context, id [16]byte, old row, next *record, erase bool) error {
+	ctx, cancel := staying(ctx)
+	defer cancel()
+	return s.keep(ctx, id, old, next, erase)
 }
 
 // keep makes the record durable, if it has changed. Its return is the commit point of
@@ -221,7 +245,11 @@ func (s *Server) write(ctx context.Context, id [16]byte, old row, data []byte, e
 	if err := outcome("erase record", replace(ctx, id, old.revision, data)); err != nil {
 		return err
 	}
-	return outcome("destroy record key", s.cfg.Sealer.DestroyKey(ctx, id, old.handle))
+	if err := s.cfg.Sealer.DestroyKey(ctx, id, old.handle); err != nil {
+		// The row is written: whatever the sealer says, this is no race and no failure before it.
+		return fmt.Errorf("destroy record key: %w: %v", protocol.ErrUnknownOutcome, err) //nolint:errorlint // on purpose
+	}
+	return nil
 }
 
 // outcome sorts what a store says into: written, overtaken, nothing done, nobody knows.
