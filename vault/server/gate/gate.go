@@ -154,7 +154,7 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request) {
 		}
 		g.account(r.Context(), done, address, out.n, time.Since(start))
 	}()
-	if wait := g.addresses.take(limitKey(address), g.cfg.Clock()); wait > 0 {
+	if wait := g.addresses.take(limitKey(address), 1, g.cfg.Clock()); wait > 0 {
 		g.metrics.limited("address")
 		done.err = &protocol.Refusal{Err: protocol.ErrBusy, Left: -1, Wait: wait}
 		protocol.WriteError(out, done.err)

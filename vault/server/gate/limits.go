@@ -107,9 +107,9 @@ func newLimiter[K comparable](burst int, perSecond float64, size int) *limiter[K
 	return &limiter[K]{rate: rate.Limit(perSecond), burst: burst, size: size, buckets: map[K]*bucket[K]{}}
 }
 
-// take takes a token of key. It returns 0, or how long to wait for one: then none was
-// taken.
-func (l *limiter[K]) take(key K, now time.Time) (wait time.Duration) {
+// take takes n tokens of key, at most a full bucket. It returns 0, or how long to wait for
+// them: then none was taken.
+func (l *limiter[K]) take(key K, n int, now time.Time) (wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := l.buckets[key]
@@ -119,7 +119,7 @@ func (l *limiter[K]) take(key K, now time.Time) (wait time.Duration) {
 		l.buckets[key] = b
 		heap.Push(&l.order, b)
 	}
-	r := b.tokens.ReserveN(now, 1)
+	r := b.tokens.ReserveN(now, min(n, l.burst))
 	if wait = r.DelayFrom(now); wait > 0 {
 		r.CancelAt(now) // who is refused does not wait longer for having asked
 	}

@@ -35,6 +35,7 @@ func TestLimitsAreThoseOfTheDocument(t *testing.T) {
 	for _, row := range []string{
 		fmt.Sprintf("| requests of one address | %d at once, then %g a second;", l.AddressBurst, l.AddressRate),
 		fmt.Sprintf("| requests about one record | %d at once, then %g a second |", l.RecordBurst, l.RecordRate),
+		fmt.Sprintf("| a request for evidence, a challenge, or to arm | counts as %d about its record |", chipWeight),
 		"| envelope | 24,576 bytes |",
 		fmt.Sprintf("| time for a request | %d s in the vault |", int(requestLife.Seconds())),
 	} {
@@ -111,6 +112,26 @@ func TestTheLimitComesBeforeTheWork(t *testing.T) {
 	})
 	if got := refusal(t, rec); got != "busy" {
 		t.Errorf("the bundle: %s", got)
+	}
+}
+
+// TestWhatKeepsAChipBusyWeighsMore: and a limit below its weight is no ban.
+func TestWhatKeepsAChipBusyWeighsMore(t *testing.T) {
+	for kind, want := range map[protocol.Kind]int{
+		protocol.KindEvidence: 10, protocol.KindChallenge: 10, protocol.KindArm: 10, protocol.KindStatus: 30, protocol.KindAttempt: 30,
+	} {
+		l, now := newLimiter[int](30, 1, 8), time.Now()
+		n := 0
+		for l.take(1, weight(kind), now) == 0 {
+			n++
+		}
+		if n != want {
+			t.Errorf("kind %d: %d at once, want %d", kind, n, want)
+		}
+	}
+	l, now := newLimiter[int](1, 1, 8), time.Now()
+	if l.take(1, weight(protocol.KindArm), now) != 0 || l.take(1, weight(protocol.KindArm), now.Add(time.Second)) != 0 {
+		t.Error("a bucket of one never lets it through")
 	}
 }
 
@@ -218,7 +239,7 @@ func TestALimiterIsABucketForEachKey(t *testing.T) {
 		if model[key] == nil {
 			model[key] = rate.NewLimiter(3, 5)
 		}
-		if got, want := l.take(key, now) == 0, model[key].AllowN(now, 1); got != want {
+		if got, want := l.take(key, 1, now) == 0, model[key].AllowN(now, 1); got != want {
 			t.Fatalf("step %d, key %d: allowed %v, not %v", step, key, got, want)
 		}
 	}
@@ -231,7 +252,7 @@ func TestNobodyEmptiesTheTableForHimself(t *testing.T) {
 	l := newLimiter[int](burst, 2, size)
 	now := time.Unix(1_800_000_000, 0)
 	empty := func(key int) (taken int) {
-		for l.take(key, now) == 0 {
+		for l.take(key, 1, now) == 0 {
 			taken++
 		}
 		return taken
@@ -240,12 +261,12 @@ func TestNobodyEmptiesTheTableForHimself(t *testing.T) {
 		t.Fatalf("a bucket of %d", got)
 	}
 	for key := range 100 * size {
-		l.take(key, now)
+		l.take(key, 1, now)
 		if len(l.buckets) > size || len(l.order) != len(l.buckets) {
 			t.Fatalf("%d buckets, %d in order", len(l.buckets), len(l.order))
 		}
 	}
-	if wait := l.take(-1, now); wait == 0 {
+	if wait := l.take(-1, 1, now); wait == 0 {
 		t.Error("forgotten after one request each from ten thousand addresses")
 	}
 	cost := 0
@@ -258,12 +279,12 @@ func TestNobodyEmptiesTheTableForHimself(t *testing.T) {
 	}
 	now = now.Add(time.Minute) // all are full again
 	for key := range 2 * size {
-		l.take(key, now)
+		l.take(key, 1, now)
 	}
 	now = now.Add(time.Hour)
 	for range 2 * size {
-		l.take(7, now)
-		l.take(rand.IntN(math.MaxInt), now)
+		l.take(7, 1, now)
+		l.take(rand.IntN(math.MaxInt), 1, now)
 		now = now.Add(time.Minute)
 	}
 	if len(l.buckets) > 8 {

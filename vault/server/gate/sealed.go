@@ -159,7 +159,7 @@ func (g *Gate) answer(ctx context.Context, e envelope, done *outcome) ([]byte, e
 		return nil, err
 	}
 	done.kind = kindName(h.Kind)
-	if wait := g.records.take(h.Record, g.cfg.Clock()); wait > 0 {
+	if wait := g.records.take(h.Record, weight(h.Kind), g.cfg.Clock()); wait > 0 {
 		g.metrics.limited("record")
 		return nil, &protocol.Refusal{Err: protocol.ErrBusy, Left: -1, Wait: wait}
 	}
@@ -167,6 +167,18 @@ func (g *Gate) answer(ctx context.Context, e envelope, done *outcome) ([]byte, e
 		return g.admit(ctx, e.binding, body)
 	}
 	return g.cfg.Server.Answer(ctx, e.binding, body)
+}
+
+// chipWeight is for how many requests one counts that has a TPM at work for long. A chip does
+// one thing at a time: who asks it about his own record must not keep it from all others.
+const chipWeight = 3
+
+func weight(k protocol.Kind) int {
+	switch k {
+	case protocol.KindEvidence, protocol.KindChallenge, protocol.KindArm:
+		return chipWeight
+	}
+	return 1
 }
 
 // admit has the desk look at an invitation or an ID token.
