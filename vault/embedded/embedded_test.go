@@ -305,6 +305,38 @@ func TestAVaultThatIsNotWholeIsNotReplaced(t *testing.T) {
 	}
 }
 
+// TestAKeyOfAnotherVaultIsNotTaken: also where no record shows it yet.
+func TestAKeyOfAnotherVaultIsNotTaken(t *testing.T) {
+	dir, other := t.TempDir(), t.TempDir()
+	mustClose(t, mustOpen(t, dir, Options{}))
+	mustClose(t, mustOpen(t, other, Options{}))
+	must(t, os.Rename(filepath.Join(other, keyName), filepath.Join(dir, keyName)))
+	if _, err := Open(t.Context(), dir, "ANN-LAPTOP", Options{}); !errors.Is(err, ErrDamaged) {
+		t.Fatalf("open: %v, want damaged", err)
+	}
+}
+
+// TestALostKeyIsNotMadeAnew: a new one would hide that the records are lost, and stand in the
+// way of the old one, should it be found.
+func TestALostKeyIsNotMadeAnew(t *testing.T) {
+	dir := t.TempDir()
+	mustClose(t, mustOpen(t, dir, Options{}))
+	db, err := bolt.Open(filepath.Join(dir, dbName), time.Second)
+	must(t, err)
+	must(t, db.Create(t.Context(), [16]byte{1}, []byte("a row")))
+	must(t, db.Close())
+	must(t, os.Remove(filepath.Join(dir, keyName)))
+	must(t, os.Remove(filepath.Join(dir, settingsName)))
+	if _, err := Open(t.Context(), dir, "ANN-LAPTOP", Options{}); !errors.Is(err, ErrDamaged) {
+		t.Fatalf("open: %v, want damaged", err)
+	}
+	for _, name := range []string{keyName, settingsName} {
+		if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s was made: %v", name, err)
+		}
+	}
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
