@@ -210,6 +210,14 @@ func (c *change) keep(check []byte) error {
 	}
 	c.app.keepPractice(check)
 	c.app.endEnroll()
+	if c.head.Vault == nil {
+		return nil
+	}
+	if link, remote := remoteLink(vaultSlot(c.head.Vault)); remote {
+		if err := c.app.knownVault(link).forgetWatch(); err != nil {
+			c.app.cfg.Log.Warn("could not forget what was heard of the old password", "err", err)
+		}
+	}
 	return nil
 }
 

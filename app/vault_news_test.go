@@ -91,6 +91,9 @@ func TestADestroyedKeyIsSaid(t *testing.T) {
 		t.Errorf("%v, %v", codes, attention)
 	}
 	must(t, ann.App.ChangePassword(t.Context(), password("seven green boats sail home")))
+	if o, err := ann.App.Overview(t.Context()); err != nil || slices.ContainsFunc(o.Attention, func(a app.Attention) bool { return a.Code == app.AttentionVault }) {
+		t.Errorf("the old password is still a matter: %+v, %v", o.Attention, err)
+	}
 	if codes, attention := newsOf(t, ann); len(codes)+len(attention) != 0 {
 		t.Errorf("with a new password: %v, %v", codes, attention)
 	}

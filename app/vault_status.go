@@ -97,7 +97,7 @@ func (a *App) askServer(ctx context.Context, link trust.Link, slot vault.Slot, k
 	}
 	if status.Reachable {
 		if err := a.knownVault(link).looked(status.Log); err != nil {
-			return fmt.Errorf("note what was shown: %w", err)
+			a.cfg.Log.WarnContext(ctx, "could not note what was shown: it is said again", "err", err)
 		}
 	}
 	if ctx.Err() != nil {
@@ -120,9 +120,7 @@ func (a *App) fillStatus(ctx context.Context, c *vault.Client, slot vault.Slot, 
 	if out.Log, err = readLog(ctx, c, slot, keys); err != nil {
 		return err
 	}
-	if err := a.keepLook(c, slot, s, out); err != nil {
-		return err
-	}
+	a.keepLook(ctx, c, slot, s, out)
 	if s.Anchor == 0 || s.State == vault.StateDestroyed {
 		return nil // nothing was ever there, or nothing is left
 	}
@@ -179,18 +177,18 @@ func (s *VaultStatus) warns(code VaultWarningCode) bool {
 
 // keepLook keeps what a vault on a network has said, warns of what the user does not know
 // yet, and notes that now he does.
-func (a *App) keepLook(c *vault.Client, slot vault.Slot, s vault.Status, out *VaultStatus) error {
+func (a *App) keepLook(ctx context.Context, c *vault.Client, slot vault.Slot, s vault.Status, out *VaultStatus) {
 	link, remote := remoteLink(slot)
 	if !remote {
-		return nil
+		return
 	}
 	known := a.knownVault(link)
 	if err := known.keepWatch(slot, s, c.Bundle(), out.Log, a.cfg.Computer, time.Now()); err != nil {
-		return err
+		a.cfg.Log.WarnContext(ctx, "could not keep what the vault said: a full disk hides nothing of it", "err", err)
 	}
 	w := known.seen().Watch
-	if w == nil {
-		return nil // written a moment ago, and unreadable: logged
+	if !w.of(slot.Record) {
+		return // of nothing kept, nothing is said; the log is shown all the same
 	}
 	if w.Strange > 0 {
 		out.Warnings = append(out.Warnings, w.strange())
@@ -198,7 +196,6 @@ func (a *App) keepLook(c *vault.Client, slot vault.Slot, s vault.Status, out *Va
 	if w.Behind {
 		out.Warnings = append(out.Warnings, w.behind())
 	}
-	return nil
 }
 
 // ResetVault gives all tries back, and has hardware that counts by itself count from zero.

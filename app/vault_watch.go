@@ -214,6 +214,15 @@ func (k knownVault) looked(log []VaultEvent) error {
 	})
 }
 
+// forgetWatch is for a password that was set anew: what was heard of the one before is no
+// matter any more.
+func (k knownVault) forgetWatch() error {
+	if k.seen().Watch == nil {
+		return nil
+	}
+	return k.change(func(s *seenJSON) { s.Watch = nil })
+}
+
 // triedHere notes a try of this computer that has opened nothing.
 func (k knownVault) triedHere(record [16]byte) error {
 	return k.change(func(s *seenJSON) {

@@ -87,6 +87,15 @@ func olderPlace(c *canned.Coffer) {
 	}}
 }
 
+// guessedNews is a computer that has three things to say of its vault.
+func guessedNews() *canned.Coffer {
+	return canned.News(
+		app.VaultWarning{Code: app.VaultWarnStrange, Args: map[string]string{"count": "3", "device": "kali", "since": canned.Now.AddDate(0, 0, -10).Format(time.RFC3339)}},
+		app.VaultWarning{Code: app.VaultWarnDestroyed},
+		app.VaultWarning{Code: app.VaultWarnSilent, Args: map[string]string{"since": canned.Now.AddDate(0, 0, -20).Format(time.RFC3339)}},
+	)
+}
+
 // vaultStories are the screens about vaults on a network.
 func vaultStories() []story {
 	toPassword := func(r *rig) { pasteLink(r); r.tap(say("vaultabout.button")) }
@@ -105,6 +114,19 @@ func vaultStories() []story {
 		{"key-vault", canned.Guarded, "key", nil},
 		{"key-vault-details", canned.Guarded, "key", func(r *rig) { r.tap(say("vaultcard.details")) }},
 		{"key-vault-guessed", canned.Guessed, "key", nil},
+		{"key-vault-behind", canned.Behind, "key", nil},
+		{"key-vault-put-back", refusedBy(app.CodeVaultRolledBack), "key", nil},
+		{"home-vault", guessedNews, "home", nil},
+		{"home-vault-alarm", func() *canned.Coffer {
+			c := canned.Guarded()
+			c.Home.Attention = []app.Attention{{Code: app.AttentionLastFailed, Args: map[string]string{"code": string(app.CodeVaultRolledBack)}}}
+			return c
+		}, "home", nil},
+		{"key-move-not-compared", func() *canned.Coffer {
+			c := canned.Guarded()
+			c.MoveErr = canned.Trouble{Code: app.CodeNotCompared}
+			return c
+		}, "key/move/vault", func(r *rig) { toPassword(r); r.fill(0, "correct horse"); r.tap(say("vaultmove.button")) }},
 		{"key-vault-offline", refusedBy(app.CodeVaultOffline), "key", nil},
 		{"key-vault-alarm", refusedBy(app.CodeVaultEvidence), "key", nil},
 		{"key-move-password", canned.Guarded, "key/move/vault", toPassword},

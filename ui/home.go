@@ -263,7 +263,7 @@ func attentionButton(a app.Attention) string {
 func (h *home) attentionText(a app.Attention) (head, body string) {
 	if a.Code == app.AttentionVault {
 		w := app.VaultWarning{Code: app.VaultWarningCode(a.Args["warning"]), Args: a.Args}
-		return say("attention.vault.title", "vault", guard{name: a.Args["name"], address: a.Args["address"]}.title()), h.warningText(w)
+		return say("attention.vault.title"), h.warningText(w)
 	}
 	if a.Code == app.AttentionLastFailed {
 		return trouble(app.Failure{Code: app.Code(a.Args["code"]), Args: a.Args}, h.now())

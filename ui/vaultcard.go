@@ -139,14 +139,11 @@ func (c *vaultCard) checkedText(v app.VaultStatus) string {
 	return say("vaultcard.unchecked")
 }
 
-// warning is a line about the vault that its user should know of, and what helps at once.
+// warning is a line about the vault that its user should know of.
 func (c *vaultCard) warning(w app.VaultWarning) fyne.CanvasObject {
 	var b *button
-	switch w.Code {
-	case app.VaultWarnNoFallback:
+	if w.Code == app.VaultWarnNoFallback {
 		b = push(say("ways.prove"), "", c.act.prove)
-	case app.VaultWarnBehind:
-		b = push(say("vaultcard.reset"), "restore", c.reset)
 	}
 	return newNotice(toneCareful, "", c.warningText(w), b).box
 }

@@ -93,7 +93,7 @@ func (p *program) showVault(ctx context.Context, a vaultKeeper, link string) err
 	}
 	d, err := a.InspectVault(ctx, link)
 	if err != nil {
-		return err
+		return aboutLink(err)
 	}
 	if !p.console.json {
 		p.console.note("%s", describeText(d))

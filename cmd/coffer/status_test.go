@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"coffer/app"
+	"coffer/vault"
 )
 
 func TestEveryAttentionHasASentence(t *testing.T) {
@@ -68,5 +69,22 @@ func TestABackupSaysWhatIsNewOfTheVault(t *testing.T) {
 	r = runFake(t, f, "backup", "--json")
 	if !strings.Contains(r.out, `"vault_warnings":[{"code":"destroyed"}`) {
 		t.Error(r.out)
+	}
+}
+
+// A vault that is only looked at has no password to lose, and no try to use.
+func TestALinkThatLeadsNowhere(t *testing.T) {
+	for code, want := range map[error]string{
+		vault.ErrPin: "not the vault of this link", vault.ErrOffline: "Nobody answers", vault.ErrSingleSigned: "one of them has not signed",
+	} {
+		r := runFake(t, &fakeProfile{err: code}, "vault", "inspect", "coffer-vault://x:1#y")
+		if r.status != exitFailed || !strings.Contains(r.err, want) || strings.Contains(r.err, "No try") {
+			t.Errorf("status %d: %s", r.status, r.err)
+		}
+	}
+	for _, args := range [][]string{{"vault", "inspect"}, {"vault", "inspect", "a", "b"}} {
+		if r := runFake(t, &fakeProfile{}, args...); r.status != exitUsage || !strings.Contains(r.err, "One link is wanted") {
+			t.Errorf("status %d: %s", r.status, r.err)
+		}
 	}
 }

@@ -76,9 +76,34 @@ tries, waits (seconds), register ("open", "invite", "oidc"), issuer, invitation,
 store, incarnation, issued, expires, fingerprint, known, changes (kind, before, after).
 
   coffer vault inspect 'coffer-vault://vault.example.org:7443#...'`,
-		cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
+		oneLink, func(ctx context.Context, args []string) error {
 			return p.withProfile(func(a profile, _ app.Config) error { return p.vaultInspect(ctx, a, args[0]) })
 		})
+}
+
+func oneLink(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return usage("Which vault? One link is wanted.", "It begins with coffer-vault:// and has to stand in quotes: 'coffer-vault://...'")
+	}
+	return nil
+}
+
+// newVaults are the sentences about a vault that keeps nothing yet: there is no password that
+// it could have lost, and no try.
+var newVaults = map[app.Code]message{
+	app.CodeVaultOffline:      {say("Nobody answers at the address of this link, or no vault does. Nothing was sent."), say("Is the link whole, the vault running, and the network there? Ask whoever runs it.")},
+	app.CodeVaultIdentity:     {say("What answers is not the vault of this link. Coffer stopped before sending anything."), say("Ask whoever gave you the link, by telephone and not by mail.")},
+	app.CodeVaultSecondSigner: {say("The link wants the word of two, and one of them has not signed. Coffer stopped before sending anything."), say("Ask whoever signs for the vault second.")},
+}
+
+// aboutLink says why a vault cannot be chosen.
+func aboutLink(err error) error {
+	f := app.Explain(err)
+	m, ok := newVaults[f.Code]
+	if !ok {
+		return err
+	}
+	return &commandError{code: f.Code, says: fill(m.says, f.Args), advice: fill(m.advice, f.Args), err: err}
 }
 
 func (p *program) vaultMoveCommand() *cobra.Command {
@@ -188,7 +213,7 @@ func (p *program) vaultLog(ctx context.Context, a vaultKeeper) error {
 func (p *program) vaultInspect(ctx context.Context, a vaultKeeper, link string) error {
 	d, err := a.InspectVault(ctx, link)
 	if err != nil {
-		return err
+		return aboutLink(err)
 	}
 	if p.console.json {
 		return p.console.record("summary", describeRecord(d))

@@ -213,7 +213,7 @@ func describeText(d app.VaultDescription) string {
 func waitsText(waits []time.Duration) string {
 	for i, w := range waits {
 		if w > 0 {
-			return fmt.Sprintf(", with waits from the wrong one number %d on, up to %s", i+1, waits[len(waits)-1])
+			return fmt.Sprintf(", with waits from the wrong one number %d on, up to %s", i+1, durationText(waits[len(waits)-1]))
 		}
 	}
 	return ""

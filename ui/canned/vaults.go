@@ -2,6 +2,7 @@ package canned
 
 import (
 	"context"
+	"maps"
 	"strings"
 	"time"
 
@@ -205,7 +206,7 @@ func Guessed() *Coffer {
 		s.Log = append(s.Log, app.VaultEvent{At: Now.Add(time.Duration(i-5) * 11 * time.Minute), Kind: "wrong", Device: "kali\u202e", Left: 9 - i})
 	}
 	s.Warnings = []app.VaultWarning{
-		{Code: app.VaultWarnLog, Args: map[string]string{"count": "4", "device": "kali"}},
+		{Code: app.VaultWarnStrange, Args: map[string]string{"count": "4", "device": "kali", "since": Now.AddDate(0, 0, -10).Format(time.RFC3339)}},
 		{Code: app.VaultWarnRestored, Args: map[string]string{"before": "1", "after": "2"}},
 		{Code: app.VaultWarnWeaker, Args: map[string]string{"kind": "sealer", "before": "tpm", "after": "software"}},
 		{Code: app.VaultWarnExpires, Args: map[string]string{"until": v.Expires.Format(time.RFC3339)}},
@@ -214,6 +215,29 @@ func Guessed() *Coffer {
 	}
 	s.LeftBehind = append([]app.LeftRecord{{Vault: Ref(Lake()), Record: strings.Repeat("b2", 16), LeftAt: Now.AddDate(0, 0, -3)}}, s.LeftBehind...)
 	c.Proven = false
+	return c
+}
+
+// Behind is a computer whose vault has a chip that was not told of the last right password,
+// after a typo on another one.
+func Behind() *Coffer {
+	c := Guarded()
+	c.Vault.Left = 7
+	c.Vault.Warnings = []app.VaultWarning{
+		{Code: app.VaultWarnBehind, Args: map[string]string{"left": "7", "of": "10"}},
+		{Code: app.VaultWarnLog, Args: map[string]string{"count": "1", "device": "ANN-PHONE"}},
+	}
+	return c
+}
+
+// News is a computer whose last backup has heard something of the vault.
+func News(list ...app.VaultWarning) *Coffer {
+	c := Guarded()
+	for _, w := range list {
+		args := map[string]string{"warning": string(w.Code), "name": Lake().Name, "address": Lake().Address}
+		maps.Copy(args, w.Args)
+		c.Home.Attention = append(c.Home.Attention, app.Attention{Code: app.AttentionVault, Args: args})
+	}
 	return c
 }
 
