@@ -35,13 +35,16 @@ import (
 	"time"
 )
 
-func main() {
+func main() { os.Exit(realMain()) }
+
+func realMain() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "vault:", err)
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 // options are the flags of all commands.

@@ -209,7 +209,7 @@ func (t *target) explain(what string, begun time.Time, err, want error) (expecte
 	case cut:
 		t.seen[what].cut++
 	default:
-		t.wrong = append(t.wrong, fmt.Errorf("%s, vault that is %s: got %v, want %v", what, t.name, err, want))
+		t.wrong = append(t.wrong, fmt.Errorf("%s, vault that is %s: got %s, want %s", what, t.name, fmt.Sprint(err), fmt.Sprint(want)))
 	}
 	return expected
 }

@@ -13,9 +13,9 @@ import (
 // guarded refuses a folder in which others could put files of theirs in the place of the
 // vault's: modes of files do not help against that. A folder that does not exist is fine.
 func guarded(dir string) error {
-	info, err := os.Stat(dir)
-	if err != nil || info.Mode().Perm()&0o022 == 0 {
-		return nil // who comes next says what else is wrong
+	info := statOrNil(dir)
+	if info == nil || info.Mode().Perm()&0o022 == 0 {
+		return nil
 	}
 	return usage(fmt.Sprintf("Others can put files into the folder %q: it has the mode %04o.", dir, info.Mode().Perm()),
 		"Make it 'chmod 700', and think about who may have used that.")
@@ -28,9 +28,9 @@ func asOwner(dir string) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	info, err := os.Stat(dir)
-	if err != nil {
-		return nil // who comes next says what is wrong
+	info := statOrNil(dir)
+	if info == nil {
+		return nil
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || stat.Uid == 0 {
@@ -42,4 +42,13 @@ func asOwner(dir string) error {
 	}
 	return usage(fmt.Sprintf("The folder %q belongs to %q, and what root writes there its vault could not read.", dir, owner),
 		fmt.Sprintf("Run it as that user: runuser -u %s -- coffer-vault ...", owner))
+}
+
+// statOrNil looks at a folder. When that fails, who opens it next says better what is wrong.
+func statOrNil(dir string) os.FileInfo {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil
+	}
+	return info
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -159,7 +158,7 @@ func cmdMode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	info, err := os.Stat(ts.MkAbs(args[0]))
 	ts.Check(err)
-	if got := fmt.Sprintf("%04o", info.Mode().Perm()); got != args[1] && runtime.GOOS != "windows" {
+	if got := fmt.Sprintf("%04o", info.Mode().Perm()); got != args[1] {
 		ts.Fatalf("%s has the mode %s", args[0], got)
 	}
 }
