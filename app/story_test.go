@@ -19,13 +19,17 @@ import (
 // A world of random changes: every snapshot comes back as the tree was, and what ls, cat
 // and diff say agrees with the trees.
 func TestRandomTreesOverSnapshots(t *testing.T) {
+	snapshots := 5
+	if raceEnabled { // of this many it takes a minute; without the race detector they are five
+		snapshots = 3
+	}
 	for _, seed := range []uint64{1, uint64(time.Now().UnixNano())} {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			_, c := newEngine(t)
 			g := gardener{t: t, rng: rand.New(rand.NewPCG(seed, 0)), dir: c.Docs}
 			var trees []map[string]string
 			var ids []string
-			for i := range 5 {
+			for i := range snapshots {
 				for range 40 {
 					g.change()
 				}

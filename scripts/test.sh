@@ -32,8 +32,14 @@ places() { COFFER_E2E_PLACES=1 CGO_ENABLED=0 go test -count=1 -timeout 10m ./e2e
 # SoftHSM2, swtpm, network namespaces.
 vault() { COFFER_E2E_VAULT=1 CGO_ENABLED=1 go test -count=1 -timeout 15m ./e2e/vault; }
 
-# Fifty kills, and memory that is measured, mean little and take long under the race detector.
-heavy() { CGO_ENABLED=0 go test -count=1 -timeout 10m -run 'Kill|Memory' ./app; }
+# Fifty kills, memory that is measured, many random trees and all pictures mean little and take long under the race
+# detector: there the tests do less of them.
+heavy() {
+  local status=0
+  CGO_ENABLED=0 go test -count=1 -timeout 10m -run 'Kill|Memory|RandomTrees' ./app || status=$?
+  FYNE_CACHE=1h CGO_ENABLED=0 go test -count=1 -timeout 10m -tags "$HEADLESS_TAGS" -run Pictures ./ui || status=$?
+  return $status
+}
 
 # The static binary is not what the tests above ran: this is, without cgo and the race detector.
 demo() {
@@ -63,7 +69,7 @@ window() {
 part "vet" env CGO_ENABLED=0 go vet -tags "$HEADLESS_TAGS" ./...
 [ "$(uname -s)" != Linux ] || part "the servers that the tests start" servers
 part "unit tests and stories, with the race detector" unit
-part "fifty kills, and memory" heavy
+part "fifty kills, memory, random trees and pictures" heavy
 part "the demo, with the static binary" demo
 part "the second reader of the format" reader
 if [ "$(uname -s)" = Linux ]; then
