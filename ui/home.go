@@ -2,6 +2,7 @@ package ui
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"fyne.io/fyne/v2"
@@ -302,8 +303,11 @@ func canGetBack(o app.Overview) (head, body string) {
 		}
 	}
 	names := ""
+	gone := slices.ContainsFunc(o.Attention, func(a app.Attention) bool {
+		return a.Code == app.AttentionVault && a.Args["warning"] == string(app.VaultWarnDestroyed)
+	})
 	for _, w := range o.WaysIn {
-		if w.Kind != app.LockKey {
+		if w.Kind != app.LockKey && !(gone && w.Kind == app.LockPassword) {
 			names = lockName(w.Kind)
 		}
 	}
