@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-tpm/tpm2"
 
 	"coffer/vault/attest"
+	"coffer/vault/server/store/bolt"
 )
 
 // multiplyWith uses the key of a reference by a session as it is.
@@ -183,4 +184,27 @@ func TestOneOwnerDoesNotEndTheChallengesOfOthers(t *testing.T) {
 	must(t, c.Arm(t.Context(), id(1), hers, session, signature))
 	c.wantLeft(id(1), hers, 2)
 	c.wantLeft(id(2), his, 0)
+}
+
+// TestAForgedFileDoesNotMoveTheCounter: whoever writes the file, and gives it an epoch that is
+// still to come, must not have the chip count: the true file would be an old one then.
+func TestAForgedFileDoesNotMoveTheCounter(t *testing.T) {
+	w := newWorld(t, Options{})
+	w.close()
+	original := w.save()
+	for steps := range uint64(ahead) {
+		rawRow(t, w.path, func(tx *bolt.Tx) error {
+			h, box, err := decodeHead(tx.Note(stateNote))
+			if err != nil {
+				return err
+			}
+			h.epoch += steps + 1
+			return tx.SetNote(stateNote, append(h.encode(), box...))
+		})
+		if err := w.open(Options{}); !errors.Is(err, ErrTampered) {
+			t.Errorf("%d epochs ahead: %v", steps+1, err)
+		}
+		w.put(original)
+	}
+	w.mustOpen(Options{})
 }
