@@ -250,7 +250,7 @@ func (w *world) slotOf(g *vaulttest.Guesser) vault.Slot {
 		MemoryKiB: g.Cost.MemoryKiB, Time: g.Cost.Time, Threads: g.Cost.Threads, Tries: tries,
 	}
 	if w.seal == "tpm" {
-		slot.Guard = keys.Guard().Public()
+		slot.Guard = keys.Guard(g.Record, g.Generation).Public()
 	}
 	return slot
 }

@@ -98,7 +98,7 @@ func bodyOf(g *vaulttest.Guesser, kind protocol.Kind, s *protocol.StatusReply, a
 		h.Generation++
 		return protocol.Encode(&protocol.Begin{
 			Header: h, OwnerKey: keys.Owner().Public(), CapabilityKey: crypto.CapabilityFrom(g.CloudShare[:]).Public(),
-			Guard: keys.Guard().Public(), Cost: g.Cost, Request: [protocol.PointSize]byte(point()),
+			Guard: keys.Guard(g.Record, h.Generation).Public(), Cost: g.Cost, Request: [protocol.PointSize]byte(point()),
 		})
 	case protocol.KindCommit:
 		m := &protocol.Commit{Header: h}
