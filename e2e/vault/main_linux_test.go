@@ -39,6 +39,20 @@ var built = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
+// builtCoffer is the command line, built once from this tree.
+var builtCoffer = sync.OnceValues(func() (string, error) {
+	if path := os.Getenv("COFFER_BIN"); path != "" {
+		return filepath.Abs(path)
+	}
+	path := filepath.Join(house, "coffer")
+	cmd := exec.Command("go", "build", "-trimpath", "-o", path, "coffer/cmd/coffer")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build coffer: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
 func TestMain(m *testing.M) {
 	if len(os.Args) > 3 && os.Args[1] == tracerArg {
 		os.Exit(beTracer(os.Args[2:]))
