@@ -156,7 +156,7 @@ func (a *App) openByPassword(ctx context.Context, slot *repo.VaultSlot, password
 // other.
 func vaultSlot(s *repo.VaultSlot) vault.Slot {
 	return vault.Slot{
-		Link: s.Link, VaultID: s.VaultID, ServerKey: s.ServerKey, Computer: s.Computer, Record: s.Record,
+		Link: s.Link, Also: s.Also, VaultID: s.VaultID, ServerKey: s.ServerKey, Computer: s.Computer, Record: s.Record,
 		Generation: s.Generation, CloudShare: s.CloudShare, MemoryKiB: s.MemoryKiB, Time: s.Time,
 		Threads: s.Threads, Tries: s.Tries, SetAt: s.SetAt, ReceiptKey: s.ReceiptKey, Guard: s.Guard,
 	}
@@ -164,7 +164,7 @@ func vaultSlot(s *repo.VaultSlot) vault.Slot {
 
 func repoSlot(s vault.Slot) *repo.VaultSlot {
 	return &repo.VaultSlot{
-		Link: s.Link, VaultID: s.VaultID, ServerKey: s.ServerKey, Computer: s.Computer, Record: s.Record,
+		Link: s.Link, Also: s.Also, VaultID: s.VaultID, ServerKey: s.ServerKey, Computer: s.Computer, Record: s.Record,
 		Generation: s.Generation, CloudShare: s.CloudShare, MemoryKiB: s.MemoryKiB, Time: s.Time,
 		Threads: s.Threads, Tries: s.Tries, SetAt: s.SetAt, ReceiptKey: s.ReceiptKey, Guard: s.Guard,
 	}

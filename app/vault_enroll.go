@@ -36,6 +36,7 @@ type pendingPassword struct {
 
 type pendingSlot struct {
 	Link       string `json:"link"`
+	Also       string `json:"also,omitempty"`
 	VaultID    []byte `json:"vault_id"`
 	ServerKey  []byte `json:"server_key"`
 	ReceiptKey []byte `json:"receipt_key"`
@@ -59,7 +60,7 @@ func (s pendingSlot) whole() bool {
 func (p pendingPassword) pending() vault.Pending {
 	s := p.Slot
 	out := vault.Pending{Committed: p.Committed, Slot: vault.Slot{
-		Link: s.Link, VaultID: [16]byte(s.VaultID), ServerKey: [33]byte(s.ServerKey), ReceiptKey: [32]byte(s.ReceiptKey),
+		Link: s.Link, Also: s.Also, VaultID: [16]byte(s.VaultID), ServerKey: [33]byte(s.ServerKey), ReceiptKey: [32]byte(s.ReceiptKey),
 		Computer: s.Computer, Record: [16]byte(s.Record), Generation: s.Generation, CloudShare: [32]byte(s.CloudShare),
 		MemoryKiB: s.MemoryKiB, Time: s.Time, Threads: s.Threads, Tries: s.Tries, SetAt: s.SetAt,
 	}}
@@ -70,7 +71,7 @@ func (p pendingPassword) pending() vault.Pending {
 
 func slotJSON(s vault.Slot) pendingSlot {
 	out := pendingSlot{
-		Link: s.Link, VaultID: s.VaultID[:], ServerKey: s.ServerKey[:], ReceiptKey: s.ReceiptKey[:],
+		Link: s.Link, Also: s.Also, VaultID: s.VaultID[:], ServerKey: s.ServerKey[:], ReceiptKey: s.ReceiptKey[:],
 		Computer: s.Computer, Record: s.Record[:], Generation: s.Generation, CloudShare: s.CloudShare[:],
 		MemoryKiB: s.MemoryKiB, Time: s.Time, Threads: s.Threads, Tries: s.Tries, SetAt: s.SetAt,
 	}

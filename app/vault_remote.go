@@ -55,7 +55,7 @@ func (a *App) dial(ctx context.Context, link trust.Link, slot *vault.Slot) (*vau
 	}
 	if slot != nil {
 		pin := slot.Pin()
-		o.Pin, o.Seen = &pin, known.seen().of(slot.Record)
+		o.Pin, o.Also, o.Seen = &pin, slot.Addresses(), known.seen().of(slot.Record)
 	}
 	c, err := vault.Dial(ctx, link, o)
 	if err != nil {

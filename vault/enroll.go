@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"coffer/crypto"
@@ -139,7 +141,10 @@ func (c *Client) place(slot *Slot, root crypto.RootKey, old *Slot) {
 	if c.remote == nil {
 		return
 	}
-	slot.Link = c.remote.link.String()
+	link := c.remote.link
+	slot.Link = link.String()
+	others := slices.DeleteFunc(slices.Clone(c.Bundle().Addresses), func(a string) bool { return a == link.Address })
+	slot.Also = strings.Join(others, " ")
 	if old != nil {
 		slot.Tries = old.Tries
 	}

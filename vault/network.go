@@ -73,7 +73,7 @@ func noteText(signed []byte) []byte {
 
 // begin makes the first contact of this run.
 func (n *network) begin(ctx context.Context) error {
-	addresses := []string{n.link.Address}
+	addresses := union([]string{n.link.Address}, n.opts.Also)
 	if n.base != nil {
 		addresses = union(addresses, n.base.Addresses)
 	}

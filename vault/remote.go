@@ -20,6 +20,8 @@ type RemoteOptions struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Pin is what a slot says about the vault; nil: there is no slot yet.
 	Pin *Pin
+	// Also are addresses to ask where that of the link does not answer: [Slot.Addresses].
+	Also []string
 	// Known is the signed bundle that was accepted last, as Keep got it; nil: none.
 	Known []byte
 	// Keep makes a newer signed bundle durable. It is called before anything is sent to the

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -288,6 +289,31 @@ func TestOneOfSeveralAddressesIsEnough(t *testing.T) {
 	c = f.mustDial(vault.RemoteOptions{Known: f.signed})
 	if got, _, err := c.Open(t.Context(), slot, secret(rightPassword)); err != nil || !got.Equal(root) {
 		t.Fatalf("open: %v", err)
+	}
+}
+
+// TestANewComputerFindsAVaultWhoseLinkIsDead: it has no bundle yet, and the slot tells where
+// else to ask. What is none of an address there does no harm.
+func TestANewComputerFindsAVaultWhoseLinkIsDead(t *testing.T) {
+	dead := deadAddress(t)
+	f := newFront(t, frontOptions{change: func(b *trust.Bundle) { b.Addresses = append(b.Addresses, dead) }})
+	live, root := f.link.Address, crypto.NewRootKey()
+	f.link.Address = dead
+	slot := enroll(t, f.mustDial(vault.RemoteOptions{Also: []string{live}}), root, nil)
+	if slot.Also != live {
+		t.Fatalf("the slot names %q", slot.Also)
+	}
+	if _, err := f.dial(vault.RemoteOptions{}); !errors.Is(err, vault.ErrOffline) {
+		t.Fatalf("without other addresses: %v", err)
+	}
+	slot.Also = "no-address http://x " + slot.Also + strings.Repeat(" example.org:1", 20)
+	pin := slot.Pin()
+	c := f.mustDial(vault.RemoteOptions{Pin: &pin, Also: slot.Addresses()})
+	if got, _, err := c.Open(t.Context(), slot, secret(rightPassword)); err != nil || !got.Equal(root) {
+		t.Fatalf("open: %v", err)
+	}
+	if n := len(slot.Addresses()); n != trust.MaxAddresses {
+		t.Errorf("%d addresses of a hostile slot", n)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"coffer/crypto"
 	"coffer/crypto/aead"
 	"coffer/vault/protocol"
+	"coffer/vault/trust"
 )
 
 // EmbeddedScheme begins the link of a vault that is inside the app on one computer; the
@@ -32,6 +33,7 @@ func ParseEmbeddedLink(link string) (id [16]byte, ok bool) {
 // backup, in clear.
 type Slot struct {
 	Link            string   // EmbeddedLink, or a [trust.Link] without its invitation
+	Also            string   // other addresses of a vault on a network, with single spaces between them
 	VaultID         [16]byte // pinned
 	ServerKey       [33]byte // pinned: the OPAQUE public key of the vault
 	ReceiptKey      [32]byte // pinned: Ed25519, checks the receipt of destruction
@@ -59,6 +61,19 @@ func (s Slot) Check() error {
 		return ErrSlot
 	}
 	return s.cost().Check()
+}
+
+// Addresses returns where else than at its link the vault can be reached: a new computer
+// knows no bundle yet, and the link's computer may be the one that is gone. What is no
+// address is left out.
+func (s Slot) Addresses() []string {
+	var good []string
+	for _, a := range strings.Fields(s.Also) {
+		if trust.CheckAddress(a) == nil && len(good) < trust.MaxAddresses {
+			good = append(good, a)
+		}
+	}
+	return good
 }
 
 func (s Slot) cost() protocol.Cost {

@@ -24,6 +24,7 @@ type Head struct {
 // A VaultSlot is the way in by a password and a vault.
 type VaultSlot struct {
 	Link       string
+	Also       string // other addresses of a vault on a network; empty: none
 	VaultID    [16]byte
 	ServerKey  [33]byte
 	Computer   string // that the vault is on, where it is embedded; else who runs it
@@ -81,6 +82,9 @@ func (v *VaultSlot) append(b []byte) []byte {
 	m.bytes(13, string(v.ReceiptKey[:]))
 	if v.Guard != [33]byte{} {
 		m.bytes(14, string(v.Guard[:]))
+	}
+	if v.Also != "" {
+		m.text(15, v.Also)
 	}
 	return m.end()
 }
@@ -181,12 +185,16 @@ func (d *decoder) vaultSlot() *VaultSlot {
 			if v.Guard == [33]byte{} {
 				d.fail() // is written by leaving it out
 			}
+		case 15:
+			if v.Also = d.text(snapText); v.Also == "" {
+				d.fail()
+			}
 		default:
 			return false
 		}
 		return true
 	})
-	d.need(seen&^keyMask(14), 13)
+	d.need(seen&^keyMask(14, 15), 13)
 	return v
 }
 

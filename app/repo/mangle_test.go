@@ -159,6 +159,7 @@ func serverHead() *Head {
 	h := fullHead()
 	h.Vault.Link = "coffer-vault://vault.example.org:7443#" + strings.Repeat("A", 42) + "E"
 	h.Vault.Guard = [33]byte{2, 7}
+	h.Vault.Also = "vault2.example.org:7443 [2001:db8::1]:7443"
 	return h
 }
 

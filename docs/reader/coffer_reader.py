@@ -182,7 +182,7 @@ def read_head(o):
     vault = {1: text, 2: size(16), 3: size(33), 4: text, 5: size(16), 7: size(32), 13: size(32)} | {k: uint for k in (6, 8, 9, 10, 11, 12)}
     passphrase = {1: uint, 2: uint, 3: uint, 4: size(32), 5: size(112), 6: uint}
     return record(canonical(o.data[100:end]), {1: lambda n: uint(n) and n > 0, 2: uint, 3: text, 4: text},
-                  {5: lambda x: record(x, vault, {14: lambda g: size(33)(g) and any(g)}), 6: lambda x: record(x, passphrase, {})})
+                  {5: lambda x: record(x, vault, {14: lambda g: size(33)(g) and any(g), 15: lambda a: text(a) and a != ""}), 6: lambda x: record(x, passphrase, {})})
 def read_snapshot(o):
     """Section 8."""
     required = {1: time, 2: time, 3: size(16), 4: text, 5: text, 6: text, 7: array(raw), 17: text}
