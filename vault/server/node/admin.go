@@ -51,15 +51,25 @@ func adminHandler(o *office) http.Handler {
 		return o.invite(r.Context(), life)
 	}))
 	mux.HandleFunc("GET "+pathBackup, func(w http.ResponseWriter, r *http.Request) {
-		// Half a backup must not look like a whole one: without the last chunk the reader
-		// of the other end fails.
-		if err := o.backup(r.Context(), w); err != nil {
-			o.log.Error("backup failed", "error", err)
-			panic(http.ErrAbortHandler)
+		// Half a backup must not look like a whole one: what has become of it is said after it.
+		w.Header().Set("Trailer", backupTrailer)
+		err := o.backup(r.Context(), w)
+		if err == nil {
+			w.Header().Set(backupTrailer, backupWhole)
+			return
 		}
+		o.log.Error("backup failed", "error", err)
+		says, _ := json.Marshal(problem{Explain(err).Code, err.Error()}) // two strings cannot fail
+		w.Header().Set(backupTrailer, string(says))
 	})
 	return mux
 }
+
+// backupTrailer comes after a backup: backupWhole, or a problem.
+const (
+	backupTrailer = "Coffer-Vault-Backup"
+	backupWhole   = "whole"
+)
 
 // A problem is an error on its way through the socket.
 type problem struct {
@@ -197,7 +207,15 @@ func (r *remote) backup(ctx context.Context, w io.Writer) error {
 	if _, err := io.Copy(w, resp.Body); err != nil {
 		return fmt.Errorf("receive backup: %w", err)
 	}
-	return nil
+	says := resp.Trailer.Get(backupTrailer) // read to its end: the trailer is there
+	if says == backupWhole {
+		return nil
+	}
+	var p problem
+	if err := json.Unmarshal([]byte(says), &p); err != nil {
+		return fmt.Errorf("receive backup: it is cut: %w", io.ErrUnexpectedEOF)
+	}
+	return &remoteError{p}
 }
 
 // listenAdmin opens the socket. The lock of the folder is ours, so what lies there is of a

@@ -76,7 +76,7 @@ func (id *identity) renew(rotate, hold bool) (Renewed, error) {
 func (id *identity) install(signed []byte) error {
 	b, err := trust.Verify(signed, id.link(), id.clock())
 	if err != nil {
-		return fmt.Errorf("verify bundle: %w: %w", bundleError(err), err)
+		return fmt.Errorf("%w: %w", err, bundleError(err))
 	}
 	if id.signed != nil {
 		if err := trust.Newer(id.bundle, b); err != nil {

@@ -155,3 +155,16 @@ func TestWhoMayRegisterWhenNothingIsSaid(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatIsShownOfAFileIsWholeAndHarmless: also when it was shown before.
+func TestWhatIsShownOfAFileIsWholeAndHarmless(t *testing.T) {
+	for text, want := range map[string]string{
+		`register = "oidc"`:  `register = "oidc"`,
+		"a\x1b[2Jb\nc\u202e": `a\x1b[2Jb\nc\u202e`,
+		"Žluťoučký 金庫":       "Žluťoučký 金庫",
+	} {
+		if got := quoteControls(text); got != want || quoteControls(got) != want {
+			t.Errorf("%q is shown as %q, then as %q", text, got, quoteControls(got))
+		}
+	}
+}

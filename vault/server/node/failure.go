@@ -71,7 +71,7 @@ var failures = []failureRow{
 	{ErrUnreachable, "unreachable", "Nobody answers there: %s.", "Is the vault running, and the port open?"},
 	{ErrListen, "listen", "The vault cannot listen: %s.", "Is another program there? Choose another port: listen in vault.toml, or --listen."},
 	{ErrCertificate, "certificate", "The certificate cannot be used: %s.", "Certificate and key are PEM files, named by tls in vault.toml."},
-	{ErrFileExists, "file-exists", "The file is there already; nothing was changed.", "Choose another name."},
+	{ErrFileExists, "file-exists", "The file is there already: %s. Nothing was changed.", "Choose another name."},
 	{ErrNotInvited, "no-invitations", "This vault takes no invitations: %s.", `Set register = "invite" in vault.toml, and start it again.`},
 	{ErrNotHere, "not-here", "This vault has no such thing: %s.", ""},
 	{ErrRecovery, "recovery", "This is not the recovery key: %s.", "It was written by 'coffer-vault init --recovery FILE', or by the last 'recover-epoch'."},

@@ -73,6 +73,14 @@ func Init(ctx context.Context, o InitOptions, opts Options) (made Made, err erro
 	if err := id.fix(spec, o.Recovery); err != nil {
 		return Made{}, err
 	}
+	if o.Recovery != "" {
+		defer func() {
+			// It is the key of a vault that was never made, and would be in the way of the next.
+			if err != nil && !d.has(configName) {
+				err = errors.Join(err, os.Remove(o.Recovery))
+			}
+		}()
+	}
 	return id.make(ctx, o, opts, root)
 }
 

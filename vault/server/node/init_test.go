@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
 	"coffer/vault/trust"
@@ -122,6 +123,32 @@ func TestInitAfterACrash(t *testing.T) {
 	}
 	if err := n.Close(); err != nil || folder(whole).has(markName) {
 		t.Errorf("the mark is still there; %v", err)
+	}
+}
+
+// TestInitThatFailsLeavesNoRecoveryKeyBehind: it would be in the way of the next, and is the
+// key of nothing.
+func TestInitThatFailsLeavesNoRecoveryKeyBehind(t *testing.T) {
+	recovery := filepath.Join(t.TempDir(), "recovery.txt")
+	c := sampleConfig()
+	c.Seal = "tpm:" + filepath.Join(t.TempDir(), "no-such-chip")
+	_, err := Init(t.Context(), InitOptions{Dir: shortDir(t), Config: c, Recovery: recovery}, Options{})
+	if !errors.Is(err, ErrSeal) {
+		t.Fatalf("init without its TPM: %v", err)
+	}
+	if _, err := os.Stat(recovery); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the recovery key is left behind: %v", err)
+	}
+	// What was there before is somebody's.
+	if err := os.WriteFile(recovery, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Init(t.Context(), InitOptions{Dir: shortDir(t), Config: c, Recovery: recovery}, Options{})
+	if says := Explain(err); says.Code != "file-exists" || !strings.Contains(says.Says, "recovery.txt") {
+		t.Errorf("over a file: %+v", says)
+	}
+	if b, err := os.ReadFile(recovery); string(b) != "mine" {
+		t.Errorf("%q, %v", b, err)
 	}
 }
 

@@ -3,7 +3,9 @@ package node
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/BurntSushi/toml"
 )
@@ -50,8 +52,16 @@ func decodeMistake(err error) error {
 
 // quoteControls keeps escape codes of a file off the screen.
 func quoteControls(s string) string {
-	q := fmt.Sprintf("%q", s)
-	return strings.ReplaceAll(strings.Trim(q, `"`), `\"`, `"`)
+	var b strings.Builder
+	for _, r := range s {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+			continue
+		}
+		q := strconv.QuoteRune(r)
+		b.WriteString(q[1 : len(q)-1])
+	}
+	return b.String()
 }
 
 // lineOf finds the line in which a setting, or else its table, stands; 0 when it stands

@@ -131,6 +131,21 @@ func TestBackupAndRestore(t *testing.T) {
 			t.Fatalf("a backup is not overwritten: %v", err)
 		}
 	})
+	// One that does not come to its end says why.
+	if err := os.Rename(filepath.Join(dir, configName), filepath.Join(dir, "away")); err != nil {
+		t.Fatal(err)
+	}
+	r, err := dialAdmin(t.Context(), folder(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.backup(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), configName) {
+		t.Errorf("without %s: %v", configName, err)
+	}
+	r.close()
+	if err := os.Rename(filepath.Join(dir, "away"), filepath.Join(dir, configName)); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.stop(); err != nil {
 		t.Fatal(err)
 	}

@@ -124,7 +124,7 @@ func signSecond(key trust.Key, link string, bundle []byte) ([]byte, Bundle, erro
 	l.Second = key.Public()
 	b, err := verifyAnyTime(signed, l)
 	if err != nil {
-		return nil, Bundle{}, fmt.Errorf("verify bundle: %w: %w", ErrBundle, err)
+		return nil, Bundle{}, fmt.Errorf("%w: %w", err, ErrBundle)
 	}
 	return signed, viewOf(b), nil
 }

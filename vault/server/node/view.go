@@ -72,9 +72,9 @@ func VerifyBundle(ctx context.Context, link string, signed []byte, now time.Time
 	b, err := trust.Verify(signed, l, now)
 	if err != nil {
 		if e := bundleError(err); !errors.Is(e, ErrBundle) {
-			return Bundle{}, fmt.Errorf("verify bundle: %w: %w", e, err)
+			return Bundle{}, fmt.Errorf("%w: %w", err, e)
 		}
-		return Bundle{}, fmt.Errorf("verify bundle: %w: %w", ErrOtherVault, err)
+		return Bundle{}, fmt.Errorf("%w: %w", err, ErrOtherVault)
 	}
 	if probe != nil {
 		if err := probe.Check(b); err != nil {

@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -51,3 +52,22 @@ func (c core) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 }
 
 func (core) Sync() error { return nil }
+
+// untilEnd is a slog.Handler that hears nothing once a member was told to stop: etcd then
+// calls the closing of its own connections errors.
+type untilEnd struct {
+	slog.Handler
+	ending *atomic.Bool
+}
+
+func (u untilEnd) Enabled(ctx context.Context, level slog.Level) bool {
+	return !u.ending.Load() && u.Handler.Enabled(ctx, level)
+}
+
+func (u untilEnd) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return untilEnd{u.Handler.WithAttrs(attrs), u.ending}
+}
+
+func (u untilEnd) WithGroup(name string) slog.Handler {
+	return untilEnd{u.Handler.WithGroup(name), u.ending}
+}

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/transport"
@@ -89,11 +90,16 @@ type Member struct {
 	etcd      *embed.Etcd
 	endpoints []string
 	end       sync.Once
+	ending    *atomic.Bool // it was told to stop
 }
 
 // StartMember starts a member. It does not wait for the others ([Member.Ready] does): the
 // members of a new cluster are started one after the other. [ErrOptions].
 func StartMember(ctx context.Context, options MemberOptions) (*Member, error) {
+	ending := new(atomic.Bool)
+	if options.Log != nil {
+		options.Log = slog.New(untilEnd{options.Log.Handler(), ending})
+	}
 	config, err := options.config()
 	if err != nil {
 		return nil, fmt.Errorf("start member: %w", err)
@@ -116,7 +122,7 @@ func StartMember(ctx context.Context, options MemberOptions) (*Member, error) {
 		if r.err != nil {
 			return nil, fmt.Errorf("start member: %w", r.err)
 		}
-		return &Member{etcd: r.etcd, endpoints: []string{config.AdvertiseClientUrls[0].String()}}, nil
+		return &Member{etcd: r.etcd, ending: ending, endpoints: []string{config.AdvertiseClientUrls[0].String()}}, nil
 	case <-ctx.Done():
 		go func() {
 			if r := <-started; r.err == nil {
@@ -288,6 +294,7 @@ func (m *Member) Stopped() <-chan struct{} { return m.etcd.Server.StopNotify() }
 
 // Close hands the lead to another member, if it has it, and stops. It may be repeated.
 func (m *Member) Close() error {
+	m.ending.Store(true)
 	m.end.Do(m.etcd.Close) // etcd's own panics when it is repeated
 	return nil
 }

@@ -1,9 +1,12 @@
 package etcd
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -83,6 +86,44 @@ func TestMembersThatAreNotSafeDoNotStart(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestAnOrderedEndIsNoError: who reads a log for errors must not find one for each stop.
+func TestAnOrderedEndIsNoError(t *testing.T) {
+	t.Parallel()
+	var out lockedBuffer
+	o := memberOptions(t, 1, nil)[0]
+	o.Log = slog.New(slog.NewJSONHandler(&out, nil))
+	m := startMembers(t, []MemberOptions{o})[0]
+	o.Log.Error("heard")
+	before := out.String()
+	if !strings.Contains(before, "heard") {
+		t.Fatal("nothing is heard at all")
+	}
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if said := strings.TrimPrefix(out.String(), before); strings.Contains(said, "ERROR") {
+		t.Errorf("it ends with %s", said)
+	}
+}
+
+// A lockedBuffer takes a log that several goroutines write.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	out bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.out.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.out.String()
 }
 
 func TestStartingObeysItsContext(t *testing.T) {
