@@ -40,7 +40,7 @@ type anchorEntry struct {
 type placeTag [8]byte
 
 func tagOf(e placeEntry) (t placeTag) {
-	sum := sha256.Sum256([]byte("coffer/1/anchor-place\x00" + e.Kind + "\x00" + e.Dest))
+	sum := sha256.Sum256([]byte("coffer/1/place-of-anchor\x00" + e.Kind + "\x00" + e.Dest))
 	copy(t[:], sum[:])
 	return t
 }

@@ -62,8 +62,12 @@ func (c *Client) checkHardware(ctx context.Context, slot Slot) (HardwareReport, 
 }
 
 // readyHardware is checkHardware, and refuses to go on when the chip would answer nothing:
-// nothing of a password must leave for that.
+// nothing of a password must leave for that. Nor for a vault that no longer says that its
+// hardware counts: such a key cannot have left the chip.
 func (c *Client) readyHardware(ctx context.Context, slot Slot) (HardwareReport, error) {
+	if slot.Guard != [33]byte{} && !c.counts() {
+		return HardwareReport{}, fmt.Errorf("hardware counted for this password, and the vault no longer says so: %w", ErrEvidence)
+	}
 	report, err := c.checkHardware(ctx, slot)
 	if err != nil {
 		return HardwareReport{}, err

@@ -161,6 +161,21 @@ func TestNoPasswordForHardwareThatProvesNothing(t *testing.T) {
 }
 
 // TestASpentChipAnswersNothing: a chip that was never armed again is told before a try.
+// TestNoPasswordForAVaultThatHasLostItsHardware: the key that the chip made cannot be where
+// the chip is not.
+func TestNoPasswordForAVaultThatHasLostItsHardware(t *testing.T) {
+	f := newFront(t, frontOptions{})
+	c, root := f.mustDial(vault.RemoteOptions{}), crypto.NewRootKey()
+	slot := enroll(t, c, root, nil)
+	slot.Guard = [33]byte{2, 7}
+	if _, _, err := c.Open(t.Context(), slot, secret(rightPassword)); !errors.Is(err, vault.ErrEvidence) {
+		t.Errorf("open: %v", err)
+	}
+	if status, err := c.Status(t.Context(), slot); err != nil || status.Serial != 1 {
+		t.Errorf("status: %+v, %v", status, err)
+	}
+}
+
 func TestASpentChipAnswersNothing(t *testing.T) {
 	f := newTPMFront(t, 3)
 	c, root := f.mustDial(vault.RemoteOptions{}), crypto.NewRootKey()

@@ -24,8 +24,9 @@
 // passwords. It does not hold against who breaks the chip open.
 //
 // What it does not say is that answers of the vault were made with this key: there is no
-// proof of equal discrete logarithms in them. A lying vault may answer with another key, and
-// gains nothing by it: what was registered under the key of the chip does not open then.
+// proof of equal discrete logarithms in them. At the registration a client finds that out
+// by itself (opaque.Probe). Later a lying vault gains nothing by another key: what was
+// registered under that of the chip does not open then.
 //
 // A client never sees a public area that it must judge: it builds those that there must be
 // from the few bytes that differ, and compares their names. Nothing else can be in them.

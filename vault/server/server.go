@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"log/slog"
 	"net/http"
@@ -54,6 +55,7 @@ type Server struct {
 	info  []byte                    // answer to GET /v1/info
 	table map[protocol.Kind]handler // of requests
 	locks [stripes]chan struct{}
+	seed  maphash.Seed // of the choice of a lock
 
 	mu     sync.Mutex // guards what follows
 	closed bool
@@ -82,7 +84,7 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("new server: %w", err)
 	}
-	s := &Server{cfg: cfg, timers: map[[16]byte]*time.Timer{}}
+	s := &Server{cfg: cfg, seed: maphash.MakeSeed(), timers: map[[16]byte]*time.Timer{}}
 	for i := range s.locks {
 		s.locks[i] = make(chan struct{}, 1)
 	}
