@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -135,8 +136,18 @@ func (m *mover) opens() *computer {
 const changing = `^before (rename|remove) `
 
 // stride is how far apart the kills of one run are: a dozen commands follow each. Another run
-// begins elsewhere, so that every point gets its turn.
-const stride = 3
+// begins elsewhere, so that every point gets its turn; COFFER_E2E_STRIDE=1 takes them all.
+func stride(t *testing.T) int {
+	text := os.Getenv("COFFER_E2E_STRIDE")
+	if text == "" {
+		return 5
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("COFFER_E2E_STRIDE is %q", text)
+	}
+	return n
+}
 
 // testKilledMoves kills a move to the vault and one back before changes that it makes to
 // profile and place, one after the other. After each: the vault that guards the password is
@@ -146,7 +157,8 @@ func testKilledMoves(t *testing.T, w *world) {
 	m := newMover(t, w)
 	through := map[string]bool{}
 	killed := map[string][]string{}
-	for at := 1 + rand.N(stride); !through["server"] || !through["embedded"]; at += stride {
+	step := stride(t)
+	for at := 1 + rand.N(step); !through["server"] || !through["embedded"]; at += step {
 		if at > 60 {
 			t.Fatal("a move has no end")
 		}
