@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"coffer/app/apptest"
+	"coffer/cloud/cloudtest"
 )
 
 // A backup may use this much, whatever the size of the source. The design asks for 400 MiB.
@@ -35,7 +36,7 @@ func peakOfBackup(t *testing.T, c *apptest.Computer) (files, peak int64, took ti
 }
 
 func TestMemoryIsBounded(t *testing.T) {
-	if testing.Short() || raceEnabled {
+	if testing.Short() || cloudtest.Race {
 		t.Skip("takes a while, and means nothing under the race detector")
 	}
 	_, c := killWorld(t, 0, 0)

@@ -14,13 +14,14 @@ import (
 
 	"coffer/app"
 	"coffer/app/apptest"
+	"coffer/cloud/cloudtest"
 )
 
 // A world of random changes: every snapshot comes back as the tree was, and what ls, cat
 // and diff say agrees with the trees.
 func TestRandomTreesOverSnapshots(t *testing.T) {
 	snapshots := 5
-	if raceEnabled { // of this many it takes a minute; without the race detector they are five
+	if cloudtest.Race { // of this many it takes a minute; without the race detector they are five
 		snapshots = 3
 	}
 	for _, seed := range []uint64{1, uint64(time.Now().UnixNano())} {

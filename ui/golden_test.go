@@ -17,6 +17,7 @@ import (
 	"fyne.io/fyne/v2/test"
 
 	"coffer/app"
+	"coffer/cloud/cloudtest"
 	"coffer/ui/canned"
 )
 
@@ -391,7 +392,7 @@ func TestPictures(t *testing.T) {
 		t.Skip("pictures take a while; markup says nearly as much")
 	}
 	list := views()
-	if raceEnabled { // to paint takes long there, and nothing else runs meanwhile: all of them are painted without
+	if cloudtest.Race { // to paint takes long there, and nothing else runs meanwhile: all of them are painted without
 		list = oneOfEachKind(list)
 	}
 	byName := map[string]story{}

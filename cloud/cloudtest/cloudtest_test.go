@@ -41,7 +41,10 @@ func TestMemoryWorld(t *testing.T) {
 }
 
 func TestManyInMemory(t *testing.T) {
-	const n = 100_000
+	n := 100_000
+	if cloudtest.Race {
+		n = 5000
+	}
 	m := cloudtest.NewMemory()
 	for i := range n {
 		data := cloudtest.Numbered(i)

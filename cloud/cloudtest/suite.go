@@ -66,7 +66,7 @@ func content(seed uint64, n int) []byte {
 
 // sizes are those of objects that matter; the last is larger than any buffer.
 func sizes() []int {
-	if testing.Short() {
+	if testing.Short() || Race {
 		return []int{0, 1, 4 << 10, 1<<20 + 1}
 	}
 	return []int{0, 1, 4 << 10, 20<<20 + 1}
@@ -306,7 +306,7 @@ func checkPrefixes(t *testing.T, d cloud.Driver) {
 // checkManyObjects is about pages: 1,100 is more than any service gives at once.
 func checkManyObjects(t *testing.T, d cloud.Driver) {
 	count := 1100
-	if testing.Short() {
+	if testing.Short() || Race {
 		count = 110
 	}
 	want := map[string]int64{}

@@ -52,7 +52,7 @@ func shift(t *testing.T, dir string, by time.Duration) {
 // in memory where the system has files there: a disk is not what is tested.
 func TestManyObjects(t *testing.T) {
 	n := 100_000
-	if testing.Short() {
+	if testing.Short() || cloudtest.Race {
 		n = 2000
 	}
 	dir := t.TempDir()

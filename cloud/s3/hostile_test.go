@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"coffer/cloud"
+	"coffer/cloud/cloudtest"
 	"coffer/cloud/s3"
 )
 
@@ -608,7 +609,8 @@ func (s *storm) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // TestRandomFaults: a Store over a bucket gets every answer right while the
-// server fails in all its ways, 300 times, and 150 times in its other kinds.
+// server fails in all its ways, 300 times, and 150 times in its other kinds (with the
+// race detector, a third of that).
 func TestRandomFaults(t *testing.T) {
 	for name, c := range map[string]struct {
 		faults int
@@ -618,6 +620,9 @@ func TestRandomFaults(t *testing.T) {
 		"Lagging": {150, func(m *mini) { m.lag, m.pageSize = 2, 3 }},
 		"Simple":  {150, func(m *mini) { m.refuseIfAbsent, m.refuseSum, m.trusting = true, true, true }},
 	} {
+		if cloudtest.Race {
+			c.faults /= 3
+		}
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newMini()

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/crypto/ssh/agent"
 
 	"coffer/cloud"
+	"coffer/cloud/cloudtest"
 )
 
 // operations are all that a Driver does, on an object that is there and one
@@ -339,8 +340,12 @@ func (s *storm) reply(_ byte, _ string, packet []byte) []byte {
 }
 
 // TestRandomFaults: a Store gets every answer right while the server, the line and
-// the answers fail in all ways, at least 300 times.
+// the answers fail in all ways, at least 300 times (100 with the race detector).
 func TestRandomFaults(t *testing.T) {
+	faults := 300
+	if cloudtest.Race {
+		faults = 100
+	}
 	for _, seed := range []uint64{1, 2} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newServer(t)
@@ -349,7 +354,7 @@ func TestRandomFaults(t *testing.T) {
 			d := s.open(s.config())
 			place := cloud.New(d, cloud.Options{Budget: time.Hour})
 			kept := map[string][]byte{}
-			for round := 0; w.count() < 300; round++ {
+			for round := 0; w.count() < faults; round++ {
 				if round > 2000 {
 					t.Fatalf("only %d faults", w.count())
 				}

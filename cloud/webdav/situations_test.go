@@ -21,6 +21,7 @@ import (
 	dav "golang.org/x/net/webdav"
 
 	"coffer/cloud"
+	"coffer/cloud/cloudtest"
 	"coffer/cloud/webdav"
 )
 
@@ -512,8 +513,13 @@ func TestSecretsStayInside(t *testing.T) {
 }
 
 // TestRandomFaults: a Store over WebDAV gets every answer right while the server
-// and the way to it fail in all their ways, at least 300 times.
+// and the way to it fail in all their ways, at least 300 times (100 with the race
+// detector).
 func TestRandomFaults(t *testing.T) {
+	faults := 400
+	if cloudtest.Race {
+		faults = 100
+	}
 	for seed := range uint64(2) {
 		synctest.Test(t, func(t *testing.T) {
 			s, c := newTricked(t)
@@ -522,7 +528,7 @@ func TestRandomFaults(t *testing.T) {
 			s.set(storm.play)
 			store := cloud.New(mustOpen(t, c), cloud.Options{Budget: time.Hour})
 			kept := map[string][]byte{}
-			for round := 0; storm.count() < 400; round++ {
+			for round := 0; storm.count() < faults; round++ {
 				if round > 1000 {
 					t.Fatalf("only %d faults", storm.count())
 				}
