@@ -32,13 +32,13 @@ places() { COFFER_E2E_PLACES=1 CGO_ENABLED=0 go test -count=1 -timeout 10m ./e2e
 # SoftHSM2, swtpm, network namespaces.
 vault() { COFFER_E2E_VAULT=1 CGO_ENABLED=1 go test -count=1 -timeout 15m ./e2e/vault; }
 
-# Fifty kills, memory that is measured, many random trees, all pictures, and places with many objects, large ones and
-# hundreds of faults mean little and take long under the race detector: there the tests do less of them.
+# Fifty kills, memory that is measured, many random trees, all stories and pictures of the window, and places with many
+# objects, large ones and hundreds of faults mean little and take long under the race detector: there the tests do less of them.
 heavy() {
   local status=0
-  CGO_ENABLED=0 go test -count=1 -timeout 10m ./cloud/... || status=$?
+  CGO_ENABLED=0 go test -count=1 -timeout 10m -run 'Conformance|Memory|Many|Large|Fault' ./cloud/... || status=$?
   CGO_ENABLED=0 go test -count=1 -timeout 10m -run 'Kill|Memory|RandomTrees' ./app || status=$?
-  FYNE_CACHE=1h CGO_ENABLED=0 go test -count=1 -timeout 10m -tags "$HEADLESS_TAGS" -run Pictures ./ui || status=$?
+  FYNE_CACHE=1h CGO_ENABLED=0 go test -count=1 -timeout 10m -tags "$HEADLESS_TAGS" -run 'Pictures|Stories' ./ui || status=$?
   return $status
 }
 
@@ -70,7 +70,7 @@ window() {
 part "vet" env CGO_ENABLED=0 go vet -tags "$HEADLESS_TAGS" ./...
 [ "$(uname -s)" != Linux ] || part "the servers that the tests start" servers
 part "unit tests and stories, with the race detector" unit
-part "fifty kills, memory, random trees, pictures, and places in full" heavy
+part "fifty kills, memory, random trees, stories, pictures, and places in full" heavy
 part "the demo, with the static binary" demo
 part "the second reader of the format" reader
 if [ "$(uname -s)" = Linux ]; then

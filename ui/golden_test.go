@@ -279,7 +279,10 @@ func TestStories(t *testing.T) {
 	if len(list) < 60 {
 		t.Fatalf("only %d stories", len(list))
 	}
-	for _, s := range list {
+	for i, s := range list {
+		if cloudtest.Race && i%3 != 0 {
+			continue // what races does so in many stories; all of them are told without the race detector
+		}
 		t.Run(s.name, func(t *testing.T) {
 			c := s.coffer()
 			c.Kept.Theme = "light"
