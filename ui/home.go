@@ -77,7 +77,7 @@ func (d *desk) newHome(act homeActions) *home {
 	h.news = newNotice(toneGood, "", "", nil)
 	h.anyway = row(0, push(say("home.anyway"), "backup", act.anyway))
 	h.try = push(say("home.first.button"), "restore", act.getBack)
-	h.tryIt = newPanel(colorAccentSoft, "", 12, pad(gap4, gap4, rowFill(gap4, 1, picture("done", 84, 60),
+	h.tryIt = newPanel(colorAccentSoft, "", 12, pad(gap4, gap4, withButton(gap4, picture("done", 84, 60),
 		stack(gap1, heading(say("home.first.title")), plain(say("home.first.body"))),
 		h.try)))
 	h.attention = stack(gap2)
@@ -147,6 +147,10 @@ func (h *home) applySentence() {
 		state = app.StateNever
 	}
 	t, sign := homeTone(state)
+	failed := state == app.StateSafe && lastFailed(h.state.overview) != ""
+	if failed {
+		t = toneCareful
+	}
 	h.sign.SetResource(assets.IconIn(sign, t.color()))
 	h.signGround.recolor(t.ground(), "")
 	if !h.state.loaded && h.state.job == nil {
@@ -165,6 +169,9 @@ func (h *home) applySentence() {
 	}
 	if kind, _ := splitDest(h.state.overview.Place); state == app.StateWaiting && kind != kindFolder {
 		state = "offline"
+	}
+	if failed {
+		state = "safe-until-then"
 	}
 	h.detail.set(sayN("home."+state+".body", days, "when", when, "place", h.placeName(h.state.overview.Place)))
 }
@@ -236,9 +243,23 @@ func (h *home) applyAttention() {
 	for _, a := range attentionOf(h.state.overview) {
 		head, body := h.attentionText(a)
 		b := push(attentionButton(a), "", func() { h.act.attend(a) })
-		h.attention.Add(newNotice(toneCareful, head, body, b).box)
+		t := toneCareful
+		if a.Code == app.AttentionLastFailed && vaultAlarm(app.Code(a.Args["code"])) {
+			t = toneBad
+		}
+		h.attention.Add(newNotice(t, head, body, b).box)
 	}
 	setVisible(h.attention, len(h.attention.Objects) > 0)
+}
+
+// lastFailed is why the last backup did not end well; "" when it did.
+func lastFailed(o app.Overview) app.Code {
+	for _, a := range o.Attention {
+		if a.Code == app.AttentionLastFailed {
+			return app.Code(a.Args["code"])
+		}
+	}
+	return ""
 }
 
 // attentionKey is the part of the key of a line that needs attention. A line of a newer
@@ -303,7 +324,8 @@ func canGetBack(o app.Overview) (head, body string) {
 		}
 	}
 	names := ""
-	gone := slices.ContainsFunc(o.Attention, func(a app.Attention) bool {
+	// Nobody types a password into something that may not be its vault.
+	gone := vaultAlarm(lastFailed(o)) || slices.ContainsFunc(o.Attention, func(a app.Attention) bool {
 		return a.Code == app.AttentionVault && a.Args["warning"] == string(app.VaultWarnDestroyed)
 	})
 	for _, w := range o.WaysIn {

@@ -63,6 +63,48 @@ func TestEachLineLeadsSomewhere(t *testing.T) {
 	}
 }
 
+// TestAVaultAlarmIsSeenOnHome: the backup before is safe, but the last attempt is not hidden,
+// and no password goes into what may not be its vault.
+func TestAVaultAlarmIsSeenOnHome(t *testing.T) {
+	c := canned.Safe()
+	r := newRig(t, c)
+	r.open("home")
+	r.says("Everything you chose is safe.")
+	r.says("With your password")
+
+	c.Home.Attention = []app.Attention{{Code: app.AttentionLastFailed, Args: map[string]string{"code": string(app.CodeVaultIdentity)}}}
+	r = newRig(t, c)
+	r.open("home")
+	r.says("The last attempt since did not end well.")
+	r.saysNot("Everything you chose is safe.")
+	r.saysNot("With your password")
+}
+
+// TestANoticeKeepsItsTextReadable: a long button goes below the text before it squeezes it.
+func TestANoticeKeepsItsTextReadable(t *testing.T) {
+	worn := newRig(t, canned.Safe()).app.Settings()
+	before := worn.Theme()
+	t.Cleanup(func() { worn.SetTheme(before) })
+	for _, c := range []struct {
+		scale, width float32
+		below        bool
+	}{{1, 700, false}, {1, 420, true}, {2, 700, true}, {2, 1300, false}} {
+		worn.SetTheme(newLook("light", float64(c.scale)))
+		n := newNotice(toneCareful, "A title", strings.Repeat("What is the case, and what follows. ", 6), push("What can be done about it", "", nil))
+		high := fit(n.box, c.width)
+		text, button := n.body.Size(), n.button
+		if text.Width < narrowestText*c.scale {
+			t.Errorf("%v: the text is %v wide", c, text.Width)
+		}
+		if below := button.Position().Y >= text.Height; below != c.below {
+			t.Errorf("%v: the button is at %v", c, button.Position())
+		}
+		if end := button.Position().Y + button.Size().Height; end > high {
+			t.Errorf("%v: the button ends at %v of %v", c, end, high)
+		}
+	}
+}
+
 func TestBackupPausesAndStops(t *testing.T) {
 	c := canned.Safe()
 	c.Hold = newHold()

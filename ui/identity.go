@@ -55,13 +55,15 @@ func fingerprintRows(fingerprint string) []string {
 	if !found {
 		digest = fingerprint
 	}
-	var rows, groups []string
+	var groups, rows []string
 	for len(digest) > 0 {
 		n := min(4, len(digest))
 		groups, digest = append(groups, digest[:n]), digest[n:]
-		if len(groups) == 4 || digest == "" {
-			rows, groups = append(rows, strings.Join(groups, "  ")), nil
-		}
+	}
+	high := (len(groups) + 3) / 4
+	for ; high > 0; high-- { // rows of the same length: a last one of one group is overlooked
+		n := (len(groups) + high - 1) / high
+		rows, groups = append(rows, strings.Join(groups[:n], "  ")), groups[n:]
 	}
 	return rows
 }

@@ -129,6 +129,50 @@ func (l rowLayout) Layout(objects []fyne.CanvasObject, size fyne.Size) {
 	}
 }
 
+// buttonLayout puts a sign, a text and a button beside each other. Where the button would
+// leave the text too little of the width to be read, it stands below the text.
+type buttonLayout struct {
+	gap   float32
+	below bool // at the last Layout
+}
+
+// withButton is for three objects: a sign, what is said, and what can be done about it.
+func withButton(gap float32, sign, text, button fyne.CanvasObject) *fyne.Container {
+	return container.New(&buttonLayout{gap: gap}, sign, text, button)
+}
+
+// narrowestText is how wide a text beside a button is at least, at the usual size of text.
+const narrowestText = 300
+
+func (l *buttonLayout) MinSize(objects []fyne.CanvasObject) fyne.Size {
+	sign, text, button := objects[0].MinSize(), objects[1].MinSize(), objects[2].MinSize()
+	least := fyne.NewSize(sign.Width+l.gap+text.Width, fyne.Max(sign.Height, text.Height))
+	switch {
+	case !objects[2].Visible():
+	case l.below:
+		least.Width = fyne.Max(least.Width, sign.Width+l.gap+button.Width)
+		least.Height += l.gap + button.Height
+	default:
+		least.Width += l.gap + button.Width
+		least.Height = fyne.Max(least.Height, button.Height)
+	}
+	return least
+}
+
+func (l *buttonLayout) Layout(objects []fyne.CanvasObject, size fyne.Size) {
+	sign, text, button := objects[0], objects[1], objects[2]
+	left := sign.MinSize().Width + l.gap
+	wide, want := size.Width-left, button.MinSize()
+	l.below = button.Visible() && wide-l.gap-want.Width < narrowestText*theme.TextSize()/usualText
+	if !button.Visible() || l.below {
+		rowLayout{gap: l.gap, fill: 1, top: true}.Layout(objects[:2], size)
+		button.Resize(want)
+		button.Move(fyne.NewPos(left, text.Size().Height+l.gap))
+		return
+	}
+	rowLayout{gap: l.gap, fill: 1}.Layout(objects, size)
+}
+
 // flowLayout puts objects into as many columns of equal width as fit, then into further
 // rows. All objects of a row are as high as the highest.
 type flowLayout struct {

@@ -192,7 +192,7 @@ func newNotice(t tone, titleText, bodyText string, b *button) *notice {
 	text := stack(gap1, n.title, n.body)
 	inner := rowTop(gap3, 1, n.icon, text)
 	if b != nil {
-		inner = rowFill(gap3, 1, n.icon, text, b)
+		inner = withButton(gap3, n.icon, text, b)
 	}
 	n.box = newPanel(t.ground(), "", 10, pad(gap4, gap3, inner))
 	return n

@@ -288,6 +288,9 @@ func (c *vaultCard) event(e app.VaultEvent, known map[string]bool) fyne.CanvasOb
 	if attempt && !known[e.Device] { // from where nobody has shown yet that they belong here
 		key, style.color, style.bold = "vaultlog.stranger", theme.ColorNameWarning, true
 	}
+	if e.Device == "" && !attempt { // the vault never hears a name with it
+		key = "vaultlog.noted"
+	}
 	from := say(key, "when", moment(e.At, c.now()), "device", deviceName(e.Device), "left", sayN("vaultlog.left", int64(e.Left)))
 	return rowTop(gap3, 1, icon(sign, color), stack(gap1, plain(vaultEvent(e.Kind)), newWords(sentenceCase(from), style)))
 }

@@ -37,7 +37,7 @@ func TestFirstRunWithAVaultOnANetwork(t *testing.T) {
 	}
 	pasteLink(r)
 	r.at("setup/vault/about")
-	for _, want := range []string{"Lake family", "vault.lake.example:7353", "A chip in its computer", "10 tries", "24 hours", "Your link has one", "3f2a  91c0  77de  0b4c"} {
+	for _, want := range []string{"Lake family", "vault.lake.example:7353", "A chip in its computer", "10 tries", "24 hours", "Your link has one", "3f2a  91c0  77de", "0b4c  e815"} {
 		r.says(want)
 	}
 	r.tap("Use this vault")
@@ -171,7 +171,7 @@ func TestLinkIn(t *testing.T) {
 		canned.Link + second + " bye":                            canned.Link + second,
 		canned.Link + "\n" + second + "\nbye":                    canned.Link + second,
 		canned.Link[:30] + "\n" + canned.Link[30:] + "\nbye now": canned.Link,
-		"": "", " not one ": "not one",
+		"": "", "\tnot one\n": "not one",
 	} {
 		if got := linkIn(in); got != want {
 			t.Errorf("linkIn(%q) = %q, want %q", in, got, want)
@@ -476,7 +476,7 @@ func TestVaultCardTells(t *testing.T) {
 	r = newRig(t, c)
 	r.open("key")
 	for _, want := range []string{
-		"4 wrong tries since the last right one, the newest on kali.", "kali, never right before: 6 tries left.", "went on from an older copy",
+		"4 tries of the password since 21 February 2026 that were not made here and opened nothing, the newest on kali.", "kali, never right before: 6 tries left.", "went on from an older copy",
 		"by a TPM that counts before, now by software", "ends on 20 March 2026", "If this vault and this computer are lost, so is your backup", "has not destroyed what it had yet",
 	} {
 		r.says(want)
@@ -504,7 +504,7 @@ func TestVaultCardWithoutAnAnswer(t *testing.T) {
 
 func TestDeviceName(t *testing.T) {
 	for in, want := range map[string]string{
-		"ANN-LAPTOP": "ANN-LAPTOP", "": "A device without a name", " \n\u202e": "A device without a name",
+		"ANN-LAPTOP": "ANN-LAPTOP", "": "A device without a name", "\n\u202e": "A device without a name",
 		"a\nb\u2066c": "abc", strings.Repeat("x", 50): strings.Repeat("x", maxDevice) + "…",
 	} {
 		if got := deviceName(in); got != want {

@@ -138,8 +138,10 @@ func Office() app.VaultDescription {
 	v.Incarnation, v.Issued, v.Expires = 2, Now.AddDate(0, -11, 0), Now.AddDate(0, 0, 17)
 	v.Known = true
 	v.Changes = []app.VaultChange{
-		{Kind: "tries", Before: "10", After: "20"}, {Kind: "waits", Before: "1m0s", After: "0s"},
-		{Kind: "sealer", Before: "tpm", After: "software"}, {Kind: "restored", Before: "1", After: "2"},
+		{Kind: "tries", Before: "10", After: "20"},
+		{Kind: "waits", Before: "1m0s", After: "0s"},
+		{Kind: "sealer", Before: "tpm", After: "software"},
+		{Kind: "restored", Before: "1", After: "2"},
 	}
 	return v
 }
