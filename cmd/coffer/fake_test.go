@@ -178,6 +178,7 @@ func (f *fakeProfile) PracticePassword(context.Context, app.Secret) (bool, error
 }
 
 func (f *fakeProfile) VaultStatus(context.Context) (app.VaultStatus, error) { return f.vault, f.err }
+
 func (f *fakeProfile) InspectVault(_ context.Context, link string) (app.VaultDescription, error) {
 	f.vaultLinks = append(f.vaultLinks, link)
 	return f.described, f.err

@@ -21,10 +21,14 @@ func (p *program) statusCommand() *cobra.Command {
 Says when the last backup was, and what needs attention, each with what to do. It asks no
 place, no vault and no key: it says what this computer knows.
 
+The exit status is 0 whatever it says, and 1 where no backup is set up. A script that watches
+reads the JSON: state is "safe", and attention is empty.
+
 As JSON: state ("never", "safe", "working", "waiting", "late", "danger"), last_backup, place,
 free and stored (bytes; -1: not known), sources, attention (code and what belongs to it).
 
-  coffer status`,
+  coffer status
+  coffer status --json`,
 		cobra.NoArgs, func(ctx context.Context, _ []string) error {
 			return p.withProfile(func(a profile, _ app.Config) error { return p.status(ctx, a) })
 		})
@@ -103,6 +107,9 @@ func standText(o app.Overview, now time.Time) string {
 		if o.LastBackup.IsZero() || now.Sub(o.LastBackup) < 3*24*time.Hour {
 			return last
 		}
+		if o.State == app.StateDanger {
+			return "In danger. " + last
+		}
 		return "Late. " + last
 	}
 	return last
@@ -112,7 +119,7 @@ func standText(o app.Overview, now time.Time) string {
 var attentions = map[app.AttentionCode][]string{
 	app.AttentionDanger:       say("There has been no backup for {days} days: 'coffer backup'.", "There has been no backup for a long time: 'coffer backup'."),
 	app.AttentionLate:         say("There has been no backup for {days} days: 'coffer backup'.", "There has been no backup for days: 'coffer backup'."),
-	app.AttentionLastFailed:   say("The last backup did not end well ({code}).", "The last backup did not end well."),
+	app.AttentionLastFailed:   say("The last attempt did not end well ({code}).", "The last attempt did not end well."),
 	app.AttentionVault:        say("There is something to see about the vault: 'coffer vault status'."),
 	app.AttentionPasswordHalf: say("A change of the password was interrupted. The old one still works; set the new one again: 'coffer password change'."),
 	app.AttentionSheet:        say("The recovery sheet is not proven: 'coffer key sheet FILE.pdf', then 'coffer key verify'."),
@@ -121,7 +128,7 @@ var attentions = map[app.AttentionCode][]string{
 	app.AttentionPractice:     say("Do you still know the password? 'coffer password practice' uses no try."),
 	app.AttentionKeyInFile:    say("The key is kept in the file {path}: whoever can read it can open the backup.", "The key is kept in a file: whoever can read it can open the backup."),
 	app.AttentionPlaceLate:    say("No backup in {place} for {days} days. Is a disk unplugged, or a server off?", "One of the places has had no backup for days."),
-	app.AttentionPlaceTrouble: say("The last backup to {place} did not end well ({code}): 'coffer place list'.", "The last backup to one of the places did not end well: 'coffer place list'."),
+	app.AttentionPlaceTrouble: say("The last attempt to back up to {place} did not end well ({code}): 'coffer place list'.", "The last attempt to back up to one of the places did not end well: 'coffer place list'."),
 	app.AttentionSpace:        say("{place} will be full in about {days} days.", "One of the places will be full soon."),
 }
 
@@ -133,7 +140,7 @@ func attentionText(a app.Attention) string {
 		}
 	case app.AttentionLastFailed:
 		c := complain(app.Failure{Code: app.Code(a.Args["code"]), Args: a.Args}, nil)
-		return "the last backup did not end well. " + strings.TrimSpace(c.says+" "+c.advice)
+		return "The last attempt did not end well. " + strings.TrimSpace(c.says+" "+c.advice)
 	}
 	if text := fill(attentions[a.Code], a.Args); text != "" {
 		return text

@@ -138,7 +138,7 @@ func eventLine(e app.VaultEvent) string {
 // eventText says in words what the vault's log has as a kind.
 func eventText(kind string) string {
 	words := map[string]string{
-		"committed": "password set", "replaced": "old password removed", "right": "right password",
+		"committed": "password registered", "replaced": "it took effect", "right": "right password",
 		"wrong": "wrong password", "destroyed": "key destroyed", "reset": "tries set back",
 	}
 	if w, ok := words[kind]; ok {
@@ -195,7 +195,7 @@ func describeText(d app.VaultDescription) string {
 	case d.Register == "oidc":
 		fmt.Fprintf(&b, "It takes those who sign in at %s.\n", printable(d.Issuer))
 	default:
-		b.WriteString("It takes everybody.\n")
+		b.WriteString("It takes everybody who has the link.\n")
 	}
 	if d.SecondSigner {
 		b.WriteString("Two keys have signed for it, as the link wants.\n")
