@@ -26,7 +26,7 @@ func (a *App) anchorOf(ctx context.Context, slot vault.Slot, keys *crypto.Keys) 
 func readAnchor(ctx context.Context, c *vault.Client, slot vault.Slot, keys *crypto.Keys) (anchor, error) {
 	data, _, err := c.Anchor(ctx, slot, keys)
 	if errors.Is(err, crypto.ErrDamaged) {
-		return nil, fmt.Errorf("%w: %v", errAnchor, err)
+		return nil, fmt.Errorf("%w: %v", errAnchor, err) //nolint:errorlint // not crypto.ErrDamaged: that would be an object of the backup
 	}
 	if err != nil {
 		return nil, err

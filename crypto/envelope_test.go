@@ -255,7 +255,8 @@ func TestOtherRepository(t *testing.T) {
 
 func TestNewSealersDiffer(t *testing.T) {
 	keys := NewRootKey().Derive()
-	if keys.NewSealer(KindPack).Header() == keys.NewSealer(KindPack).Header() {
+	one, two := keys.NewSealer(KindPack), keys.NewSealer(KindPack)
+	if one.Header() == two.Header() {
 		t.Error("two objects have one salt")
 	}
 }

@@ -27,7 +27,10 @@ func TestTheGuardSignsForItsOwnerAlone(t *testing.T) {
 	if x == nil {
 		t.Fatal("the public key is no point")
 	}
-	key := &ecdsa.PublicKey{Curve: elliptic.P256(), X: x, Y: y}
+	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), elliptic.Marshal(elliptic.P256(), x, y)) //nolint:staticcheck // the one way from a compressed point
+	if err != nil {
+		t.Fatal(err)
+	}
 	digest := sha256.Sum256([]byte("arm"))
 	good := a.Sign(digest)
 	verify := func(s [64]byte) bool {

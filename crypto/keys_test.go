@@ -116,9 +116,9 @@ func TestKeysWipe(t *testing.T) {
 	for what, fn := range map[string]func(){
 		"hasher": func() { keys.NewChunkHasher() },
 		"sealer": func() { keys.NewSealer(KindPack) },
-		"opener": func() { keys.NewOpener(KindPack, header[:]) },
+		"opener": func() { _, _ = keys.NewOpener(KindPack, header[:]) },
 		"local":  func() { keys.SealLocal("p", nil) },
-		"open":   func() { keys.OpenLocal("p", nil) },
+		"open":   func() { _, _ = keys.OpenLocal("p", nil) },
 		"owner":  func() { owner.Sign(nil) },
 	} {
 		mustPanic(t, what+" of wiped keys", fn)

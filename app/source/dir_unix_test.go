@@ -145,7 +145,9 @@ func TestDeepPath(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	unix.Write(fd, []byte("deep"))
+	if _, err := unix.Write(fd, []byte("deep")); err != nil {
+		t.Fatal(err)
+	}
 	unix.Close(fd)
 	names, err := ReadNames(path)
 	if err != nil || !slices.Equal(names, []string{"f"}) {
@@ -160,7 +162,7 @@ func TestDeepPath(t *testing.T) {
 func TestTypes(t *testing.T) {
 	dir := t.TempDir()
 	mustWrite(t, dir+"/file", "x")
-	os.Mkdir(dir+"/dir", 0o700)
+	must(t, os.Mkdir(dir+"/dir", 0o700))
 	for name, target := range map[string]string{"dangling": "nowhere", "loop": "loop", "absolute": "/etc/passwd", "todir": "dir", "raw": "x\n\xffy"} {
 		if err := os.Symlink(target, dir+"/"+name); err != nil {
 			if linux {
@@ -223,7 +225,7 @@ func TestTypes(t *testing.T) {
 		}
 	}
 	long := strings.Repeat("l", 1000)
-	os.Symlink(long, dir+"/long")
+	must(t, os.Symlink(long, dir+"/long"))
 	if got, err := d.ReadLink("long"); err != nil || got != long {
 		t.Errorf("long link: %d bytes, %v", len(got), err)
 	}
@@ -256,7 +258,9 @@ func TestFileChangesMeanwhile(t *testing.T) {
 			if err := os.WriteFile(p+"2", []byte("HELLO"), 0o600); err != nil {
 				return err
 			}
-			os.Chtimes(p+"2", time.Time{}, fi.ModTime())
+			if err := os.Chtimes(p+"2", time.Time{}, fi.ModTime()); err != nil {
+				return err
+			}
 			return os.Rename(p+"2", p)
 		}, outcome{5, true, nil}},
 		"vanishes": {os.Remove, outcome{err: ErrVanished}},
@@ -301,12 +305,14 @@ func waitForClock(t *testing.T, dir string) {
 	for mustLstat(t, d, "clock").ModTime == first {
 		mustWrite(t, dir+"/clock", "")
 		now := time.Now()
-		os.Chtimes(dir+"/clock", time.Time{}, time.Time{})
+		must(t, os.Chtimes(dir+"/clock", time.Time{}, time.Time{}))
 		f, err := os.OpenFile(dir+"/clock", os.O_WRONLY|os.O_TRUNC, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.Write([]byte(now.String()))
+		if _, err := f.WriteString(now.String()); err != nil {
+			t.Fatal(err)
+		}
 		f.Close()
 	}
 	os.Remove(dir + "/clock")
@@ -471,12 +477,12 @@ func mustCopy(t *testing.T, from, to string) {
 func makeForbidden(t *testing.T) string {
 	dir := sharedDir(t)
 	mustWrite(t, dir+"/file", "x")
-	os.Chmod(dir+"/file", 0)
+	must(t, os.Chmod(dir+"/file", 0))
 	mustWrite(t, dir+"/theirs", "readable")
-	os.Chmod(dir+"/theirs", 0o644)
-	os.Mkdir(dir+"/dir", 0o700)
-	os.Chmod(dir+"/dir", 0)
-	t.Cleanup(func() { os.Chmod(dir+"/dir", 0o700) })
+	must(t, os.Chmod(dir+"/theirs", 0o644))
+	must(t, os.Mkdir(dir+"/dir", 0o700))
+	must(t, os.Chmod(dir+"/dir", 0))
+	t.Cleanup(func() { must(t, os.Chmod(dir+"/dir", 0o700)) })
 	return dir
 }
 

@@ -11,6 +11,13 @@ import (
 	"testing"
 )
 
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func makeTree(t testing.TB, dirs, files int, data string) string {
 	t.Helper()
 	root := t.TempDir()
@@ -75,7 +82,7 @@ func TestFolders(t *testing.T) {
 	}
 	home := t.TempDir()
 	for _, name := range []string{"Dokumente", "Pictures", "conf", "Videos"} {
-		os.Mkdir(filepath.Join(home, name), 0o700)
+		must(t, os.Mkdir(filepath.Join(home, name), 0o700))
 	}
 	text := "XDG_DOCUMENTS_DIR=\"$HOME/Dokumente\"\nXDG_VIDEOS_DIR=\"$HOME\"\n"
 	if err := os.WriteFile(filepath.Join(home, "conf", "user-dirs.dirs"), []byte(text), 0o600); err != nil {

@@ -53,7 +53,7 @@ func TestReadTolerant(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			buf := bytes.Repeat([]byte{0xAA}, c.len)
 			n, bad, err := ReadTolerant(badDisk{data, c.bad, ErrRead}, c.off, buf)
-			if n != c.n || !slices.Equal(bad, c.want) || (err == io.EOF) != c.eof || err != nil && err != io.EOF {
+			if n != c.n || !slices.Equal(bad, c.want) || errors.Is(err, io.EOF) != c.eof || err != nil && !errors.Is(err, io.EOF) {
 				t.Fatalf("%d, %v, %v", n, bad, err)
 			}
 			want := bytes.Clone(data[c.off : c.off+int64(n)])

@@ -38,8 +38,8 @@ func TestXattrsAndACL(t *testing.T) {
 	dir := t.TempDir()
 	mustWrite(t, dir+"/plain", "x")
 	mustWrite(t, dir+"/f", "x")
-	os.Mkdir(dir+"/d", 0o700)
-	os.Symlink("f", dir+"/l")
+	must(t, os.Mkdir(dir+"/d", 0o700))
+	must(t, os.Symlink("f", dir+"/l"))
 	mustRun(t, "setfattr", "-n", "user.zebra", "-v", "stripes", dir+"/f")
 	mustRun(t, "setfattr", "-n", "user.empty", dir+"/f")
 	big := strings.Repeat("0123456789", 300)
@@ -195,12 +195,12 @@ func TestBindLoop(t *testing.T) {
 }
 
 func bindLoop(t *testing.T, dir string) {
-	os.MkdirAll(dir+"/a/b", 0o700)
+	must(t, os.MkdirAll(dir+"/a/b", 0o700))
 	mustWrite(t, dir+"/a/f", "123")
 	if err := unix.Mount(dir, dir+"/a/b", "", unix.MS_BIND, ""); err != nil {
 		t.Skip(err)
 	}
-	defer unix.Unmount(dir+"/a/b", unix.MNT_DETACH)
+	defer func() { must(t, unix.Unmount(dir+"/a/b", unix.MNT_DETACH)) }()
 	a, err := mustOpenDir(t, dir).OpenDir("a")
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package target
 
 import (
-	"fmt"
 	"runtime"
 	"strings"
 	"testing"
@@ -124,7 +123,7 @@ func FuzzSafeName(f *testing.F) {
 				t.Fatalf("%s: %q is no UTF-8", goos, name)
 			}
 			if got := copyName(name, "2026-11-21", 2, goos); nameLen(got, goos) > maxName {
-				t.Fatal(fmt.Sprintf("%s: %q is too long", goos, got))
+				t.Fatalf("%s: %q is too long", goos, got)
 			}
 		}
 	})

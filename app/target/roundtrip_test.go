@@ -3,6 +3,7 @@
 package target
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -67,7 +68,10 @@ func makeNasty(t *testing.T) string {
 	}
 	must(os.Chmod(root+"/read-only/below", 0o500))
 	must(os.Chmod(root+"/read-only", 0o555|os.ModeSetgid))
-	t.Cleanup(func() { os.Chmod(root+"/read-only", 0o700); os.Chmod(root+"/read-only/below", 0o700) })
+	t.Cleanup(func() {
+		must(os.Chmod(root+"/read-only", 0o700))
+		must(os.Chmod(root+"/read-only/below", 0o700))
+	})
 	return root
 }
 
@@ -173,10 +177,10 @@ func (c *copier) large(d *source.Dir, to *Dir, info source.Info, meta Meta) (Out
 	if err != nil {
 		return Outcome{}, err
 	}
-	defer w.Abort()
+	defer func() { _ = w.Abort() }() // refused when it was finished
 	for _, e := range extents {
 		buf := make([]byte, e.Len)
-		if _, err := f.ReadAt(buf, e.Off); err != nil && err != io.EOF {
+		if _, err := f.ReadAt(buf, e.Off); err != nil && !errors.Is(err, io.EOF) {
 			return Outcome{}, err
 		}
 		if _, err := w.WriteAt(buf, e.Off); err != nil {
@@ -233,7 +237,9 @@ func describe(t *testing.T, d *source.Dir, path string, inodes map[uint64]string
 		} else if f, err := d.OpenFile(name); err == nil {
 			holes, _ := f.Extents()
 			buf := make([]byte, 13)
-			f.ReadAt(buf, 5<<20)
+			if _, err := f.ReadAt(buf, 5<<20); err != nil && !errors.Is(err, io.EOF) {
+				t.Fatal(err)
+			}
 			content = fmt.Sprint(string(buf), holes, i.Blocks)
 			f.Close()
 		}
@@ -271,8 +277,8 @@ func TestRoundTrip(t *testing.T) {
 		}
 	}
 	noTemps(t, tg.Path())
-	os.Chmod(tg.Path()+"/read-only", 0o700)
-	os.Chmod(tg.Path()+"/read-only/below", 0o700)
+	must(t, os.Chmod(tg.Path()+"/read-only", 0o700))
+	must(t, os.Chmod(tg.Path()+"/read-only/below", 0o700))
 }
 
 // BenchmarkWriteSmall writes 20,000 files of 2,800 bytes into 200 new folders.
@@ -313,8 +319,8 @@ func BenchmarkPlainLoop(b *testing.B) {
 				if err := os.WriteFile(temp, data, 0o600); err != nil {
 					b.Fatal(err)
 				}
-				os.Chmod(temp, 0o640)
-				os.Chtimes(temp, mod, mod)
+				must(b, os.Chmod(temp, 0o640))
+				must(b, os.Chtimes(temp, mod, mod))
 				if err := os.Rename(temp, fmt.Sprint(dir, "/f", k)); err != nil {
 					b.Fatal(err)
 				}

@@ -22,6 +22,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 var day = time.Date(2026, 11, 21, 23, 0, 0, 0, time.UTC)
 
 func mustOpen(t testing.TB, path string) *Target {
@@ -230,7 +237,7 @@ func TestNothingLeadsOutside(t *testing.T) {
 // TestSwappedFolder swaps a folder for a link to another after it was opened.
 func TestSwappedFolder(t *testing.T) {
 	base := t.TempDir()
-	os.Mkdir(base+"/outside", 0o700)
+	must(t, os.Mkdir(base+"/outside", 0o700))
 	tg := mustOpen(t, base+"/target")
 	d := mustDir(t, tg, "a", "b")
 	f, err := d.Create("large", 3)
@@ -313,8 +320,9 @@ func TestIdenticalAndResume(t *testing.T) {
 func TestHardLinksAcrossFolders(t *testing.T) {
 	tg := mustOpen(t, t.TempDir())
 	a, b := mustDir(t, tg, "a"), mustDir(t, tg, "b")
-	a.WriteSmall("f", []byte("one"), plain(), KeepBoth)
-	b.WriteSmall("taken", []byte("two"), plain(), KeepBoth)
+	_, errA := a.WriteSmall("f", []byte("one"), plain(), KeepBoth)
+	_, errB := b.WriteSmall("taken", []byte("two"), plain(), KeepBoth)
+	must(t, errors.Join(errA, errB))
 	for name, c := range map[string]struct {
 		policy Policy
 		want   Result
@@ -446,12 +454,12 @@ func TestCleanTemps(t *testing.T) {
 	d := mustDir(t, tg, "a", "b")
 	kept := []string{".coffer-restore-", ".coffer-restore-mine", "x" + tempName(), tempName() + "0", strings.ToUpper(tempName())}
 	for _, name := range kept {
-		os.WriteFile(tg.Path()+"/a/b/"+name, nil, 0o600)
+		must(t, os.WriteFile(tg.Path()+"/a/b/"+name, nil, 0o600))
 	}
 	gone := []string{tempName(), tempName()}
-	os.WriteFile(tg.Path()+"/a/b/"+gone[0], nil, 0)
-	os.Symlink("/etc/passwd", tg.Path()+"/a/"+gone[1])
-	os.Symlink(t.TempDir(), tg.Path()+"/a/link")
+	must(t, os.WriteFile(tg.Path()+"/a/b/"+gone[0], nil, 0))
+	must(t, os.Symlink("/etc/passwd", tg.Path()+"/a/"+gone[1]))
+	must(t, os.Symlink(t.TempDir(), tg.Path()+"/a/link"))
 	busy, err := d.Create("busy", 1) // another restore at work
 	if err != nil {
 		t.Fatal(err)
@@ -557,7 +565,7 @@ func TestTempIsPrivate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Abort()
+	defer func() { must(t, f.Abort()) }()
 	for name, want := range map[string]fs.FileMode{"": 0o700, "/sub": 0o700, "/sub/" + f.temp: 0o600} {
 		if fi, err := os.Lstat(tg.Path() + name); err != nil || fi.Mode().Perm() != want {
 			t.Errorf("%q: %v, %v", name, fi, err)

@@ -280,7 +280,8 @@ func (r *Recipient) Open(aad, ciphertext []byte) ([]byte, error) {
 
 func export(context interface {
 	Export(label string, length int) ([]byte, error)
-}, label string) (secret [ExportSize]byte) {
+}, label string,
+) (secret [ExportSize]byte) {
 	b, err := context.Export(label, ExportSize)
 	if err != nil {
 		panic("hpke: internal error: " + err.Error())

@@ -58,7 +58,7 @@ func newPeer(t *testing.T) *peer {
 	}
 	t.Cleanup(func() {
 		in.Close()
-		cmd.Wait()
+		_ = cmd.Wait() // it ends when its input does
 	})
 	return &peer{in: in, out: bufio.NewScanner(out)}
 }

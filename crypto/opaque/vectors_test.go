@@ -101,7 +101,7 @@ func mustScalar(t testing.TB, b []byte) oprf.Blind {
 func TestRFC9807(t *testing.T) {
 	var vectors []rfc9807Vector
 	mustReadJSON(t, "testdata/rfc9807.json", &vectors)
-	real, fake := 0, 0
+	genuine, fake := 0, 0
 	for _, v := range vectors {
 		if v.Config["OPRF"] != "P256-SHA256" || v.Config["Hash"] != "SHA256" {
 			t.Fatalf("vector of another suite: %v", v.Config)
@@ -111,11 +111,11 @@ func TestRFC9807(t *testing.T) {
 			t.Run("fake", func(t *testing.T) { testFakeVector(t, v) })
 			continue
 		}
-		real++
+		genuine++
 		t.Run("real", func(t *testing.T) { testRealVector(t, v) })
 	}
-	if real != 2 || fake != 1 {
-		t.Fatalf("%d real and %d fake vectors, want 2 and 1", real, fake)
+	if genuine != 2 || fake != 1 {
+		t.Fatalf("%d real and %d fake vectors, want 2 and 1", genuine, fake)
 	}
 }
 
