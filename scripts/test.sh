@@ -36,7 +36,7 @@ vault() { COFFER_E2E_VAULT=1 CGO_ENABLED=1 go test -count=1 -timeout 15m ./e2e/v
 # objects, large ones and hundreds of faults mean little and take long under the race detector: there the tests do less of them.
 heavy() {
   local status=0
-  CGO_ENABLED=0 go test -count=1 -timeout 10m -run 'Conformance|Memory|Many|Large|Fault' ./cloud/... || status=$?
+  CGO_ENABLED=0 go test -count=1 -timeout 10m -run 'Conformance|Memory|Many|Large|Fault' ./cloud/{cloudtest,drive,folder,icloud,s3,sftp,webdav} || status=$?
   CGO_ENABLED=0 go test -count=1 -timeout 10m -run 'Kill|Memory|RandomTrees' ./app || status=$?
   FYNE_CACHE=1h CGO_ENABLED=0 go test -count=1 -timeout 10m -tags "$HEADLESS_TAGS" -run 'Pictures|Stories' ./ui || status=$?
   return $status
