@@ -87,8 +87,10 @@ func neverSpent(err error) bool {
 	if err == nil || errors.Is(err, vault.ErrUnknownOutcome) {
 		return false
 	}
-	for _, promise := range []error{vault.ErrOffline, vault.ErrBusy, vault.ErrWait, vault.ErrMalformed, vault.ErrTooLarge, vault.ErrOtherKey,
-		vault.ErrSerial, vault.ErrLastTry, vault.ErrUnknownRecord, vault.ErrInternal} {
+	for _, promise := range []error{
+		vault.ErrOffline, vault.ErrBusy, vault.ErrWait, vault.ErrMalformed, vault.ErrTooLarge, vault.ErrOtherKey,
+		vault.ErrSerial, vault.ErrLastTry, vault.ErrUnknownRecord, vault.ErrInternal,
+	} {
 		if errors.Is(err, promise) {
 			return true
 		}
@@ -271,10 +273,12 @@ func TestAVaultOnANetworkThatSwallowsItsAnswersGetsOneGeneration(t *testing.T) {
 // TestAVaultThatLiesInside answers each kind with every code, and with rubbish, rightly
 // sealed.
 func TestAVaultThatLiesInside(t *testing.T) {
-	codes := []error{protocol.ErrWrongPassword, protocol.ErrWait, protocol.ErrLastTry, protocol.ErrDestroyed, protocol.ErrFrozen, protocol.ErrUnknownRecord,
+	codes := []error{
+		protocol.ErrWrongPassword, protocol.ErrWait, protocol.ErrLastTry, protocol.ErrDestroyed, protocol.ErrFrozen, protocol.ErrUnknownRecord,
 		protocol.ErrAttemptOver, protocol.ErrStale, protocol.ErrCommitted, protocol.ErrWeakKDF, protocol.ErrIdentity, protocol.ErrMalformed, protocol.ErrTooLarge,
 		protocol.ErrSerial, protocol.ErrUnarmed, protocol.ErrNotAdmitted, protocol.ErrInvitation, protocol.ErrSignIn, protocol.ErrQuota, protocol.ErrOtherKey,
-		protocol.ErrUnknownOutcome, protocol.ErrInternal}
+		protocol.ErrUnknownOutcome, protocol.ErrInternal,
+	}
 	answers := map[string][]byte{"empty": protocol.PadReply(nil, nil), "rubbish": protocol.PadReply([]byte("rubbish"), nil), "not padded": []byte("x"), "a future": protocol.Pad([]byte{7})}
 	for _, code := range codes {
 		answers[code.Error()] = protocol.PadReply(nil, &protocol.Refusal{Err: code, Left: 3})

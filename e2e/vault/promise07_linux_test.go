@@ -46,8 +46,10 @@ func losses() (all []loss) {
 		loss
 		times int
 	}{
-		{loss{protocol.KindBegin, replyIsLost}, 8}, {loss{protocol.KindCommit, neverArrives}, 4},
-		{loss{protocol.KindCommit, replyIsLost}, 1}, {loss{protocol.KindExpose, replyIsLost}, 5},
+		{loss{protocol.KindBegin, replyIsLost}, 8},
+		{loss{protocol.KindCommit, neverArrives}, 4},
+		{loss{protocol.KindCommit, replyIsLost}, 1},
+		{loss{protocol.KindExpose, replyIsLost}, 5},
 		{loss{protocol.KindFinish, neverArrives}, 2},
 	} {
 		for range l.times {

@@ -219,8 +219,10 @@ func TestOnlyTheVaultMakesInvitations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bad := [][]byte{nil, []byte("="), append(slices.Clone(token), 'A'), append(slices.Clone(token), '='),
-		append(slices.Clone(token), '\n'), append([]byte(" "), token...), bytes.Repeat([]byte{'A'}, protocol.MaxAdmission)}
+	bad := [][]byte{
+		nil, []byte("="), append(slices.Clone(token), 'A'), append(slices.Clone(token), '='),
+		append(slices.Clone(token), '\n'), append([]byte(" "), token...), bytes.Repeat([]byte{'A'}, protocol.MaxAdmission),
+	}
 	for i := range token {
 		bad = append(bad, token[:i])
 	}
