@@ -159,7 +159,7 @@ func downloadOnce(ctx context.Context, l *lines, address string) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
-	resp, body, _, err := l.do(ctx, req, trust.MaxBundle)
+	resp, body, _, err := l.do(ctx, req, trust.MaxBundle) //nolint:bodyclose // do has read and closed it
 	if errors.Is(err, ErrTooLarge) {
 		return nil, fmt.Errorf("%w: %w", ErrOffline, ErrPortal)
 	}

@@ -125,10 +125,10 @@ func (c *Client) settle(ctx context.Context, slot Slot, number uint64, err error
 	}
 	status, statusErr := c.status(ctx, slot)
 	if statusErr != nil {
-		return fmt.Errorf("%w: %v, and then: %v", ErrUnknownOutcome, err, statusErr)
+		return fmt.Errorf("%w: %v, and then: %v", ErrUnknownOutcome, err, statusErr) //nolint:errorlint // what it says counts no more: it must not be found
 	}
 	if status.Serial >= number {
-		return fmt.Errorf("%w: %v, and a try was charged", ErrUnknownOutcome, err)
+		return fmt.Errorf("%w: %v, and a try was charged", ErrUnknownOutcome, err) //nolint:errorlint // what it says counts no more: it must not be found
 	}
 	return &protocol.Refusal{Err: refusal.Err, Left: status.Left, Wait: refusal.Wait}
 }
@@ -141,14 +141,14 @@ func spent(err error) error {
 			return err
 		}
 	}
-	return fmt.Errorf("finish the try: %w: %v", ErrUnknownOutcome, err)
+	return fmt.Errorf("finish the try: %w: %v", ErrUnknownOutcome, err) //nolint:errorlint // what it says counts no more: it must not be found
 }
 
 // notSpent tells a question whose answer did not come from a try whose answer did not
 // come: asking for the status costs nothing.
 func notSpent(err error) error {
 	if errors.Is(err, ErrUnknownOutcome) {
-		return fmt.Errorf("ask for the number of the try: %w: %v", ErrOffline, err)
+		return fmt.Errorf("ask for the number of the try: %w: %v", ErrOffline, err) //nolint:errorlint // what it says counts no more: it must not be found
 	}
 	return err
 }

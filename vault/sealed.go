@@ -85,7 +85,7 @@ func notRenewed(kind protocol.Kind, err, renewErr error) error {
 	case isQuestion(kind):
 		return renewErr
 	case errors.Is(renewErr, ErrOffline):
-		return fmt.Errorf("%w: %v", ErrUnknownOutcome, renewErr)
+		return fmt.Errorf("%w: %v", ErrUnknownOutcome, renewErr) //nolint:errorlint // what it says counts no more: it must not be found
 	}
 	return fmt.Errorf("%w: %w", ErrUnknownOutcome, renewErr)
 }
@@ -123,7 +123,7 @@ func (n *network) once(ctx context.Context, at *contact, kind protocol.Kind, sig
 	var failed []error
 	for i := range at.addresses {
 		which := (first + i) % len(at.addresses)
-		resp, body, left, err := at.lines.postTo(ctx, at.addresses[which], envelope)
+		resp, body, left, err := at.lines.postTo(ctx, at.addresses[which], envelope) //nolint:bodyclose // do has read and closed it
 		if err == nil {
 			at.answered.Store(int32(which))
 			return openReply(replyKey, resp, body)

@@ -123,7 +123,7 @@ var hiddenID = regexp.MustCompile(`name="id" value="([^"]+)"`)
 // redirect URI.
 func (p *Provider) SignIn(t testing.TB, authURL, user string) {
 	t.Helper()
-	resp, err := p.browse(t, authURL, user, nil)
+	resp, err := p.browse(t, authURL, user, nil) //nolint:bodyclose // browse has closed it
 	if err != nil {
 		t.Fatalf("sign in: %v", err)
 	}
@@ -191,7 +191,7 @@ func (p *Provider) Token(t testing.TB, user, nonce string) string {
 	}
 	reached := errors.New("oidctest: at the client's address")
 	var code string
-	_, err := p.browse(t, p.Issuer()+"/authorize?"+query.Encode(), user, func(r *http.Request, _ []*http.Request) error {
+	_, err := p.browse(t, p.Issuer()+"/authorize?"+query.Encode(), user, func(r *http.Request, _ []*http.Request) error { //nolint:bodyclose // browse has closed it
 		if strings.HasPrefix(r.URL.String(), redirect) {
 			code = r.URL.Query().Get("code")
 			return reached

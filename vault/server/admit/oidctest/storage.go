@@ -236,7 +236,7 @@ func (client) RedirectURIGlobs() []string {
 	return globs
 }
 
-func (client) RestrictAdditionalIdTokenScopes() func([]string) []string {
+func (client) RestrictAdditionalIdTokenScopes() func([]string) []string { //nolint:staticcheck // the name is that of the interface
 	return func(scopes []string) []string { return scopes }
 }
 

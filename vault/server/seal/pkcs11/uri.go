@@ -36,7 +36,7 @@ func ParseURI(uri string) (o Options, pinFile string, err error) {
 		return Options{}, "", fmt.Errorf("%w: the URI names no module-path", ErrOptions)
 	}
 	// RFC 7512, section 2.3: pk11-path-res-avail and pk11-query-res-avail.
-	err = eachAttribute(path, ";", "&", func(name, value string) error { return o.setPath(name, value) })
+	err = eachAttribute(path, ";", "&", o.setPath)
 	if err != nil {
 		return Options{}, "", err
 	}

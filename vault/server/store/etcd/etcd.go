@@ -164,7 +164,7 @@ func (s *DB) dial(ctx context.Context) (client *clientv3.Client, err error) {
 	err = s.patiently(ctx, func(ctx context.Context) error {
 		// The client must outlive ctx, but signing in must obey it.
 		life, end := context.WithCancel(context.WithoutCancel(ctx))
-		config.Context = life
+		config.Context = life //nolint:fatcontext // each attempt has its own
 		detach := context.AfterFunc(ctx, end)
 		client, err = clientv3.New(config)
 		if err != nil {
