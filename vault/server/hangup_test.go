@@ -2,17 +2,10 @@ package server_test
 
 import (
 	"context"
-	"crypto/ed25519"
-	"path/filepath"
 	"testing"
-	"time"
 
-	"coffer/crypto/aead"
-	"coffer/crypto/opaque"
 	"coffer/vault/protocol"
-	"coffer/vault/server"
 	"coffer/vault/server/seal"
-	"coffer/vault/server/store/bolt"
 	"coffer/vault/vaulttest"
 )
 
@@ -47,26 +40,10 @@ func (d hangUpDoor) Exchange(ctx context.Context, kind protocol.Kind, sign func(
 // TestATryIsChargedAlsoToWhoHangsUp: hardware that counts has counted by then. What the record does
 // not know would be in no log, and nobody would have to wait for the next.
 func TestATryIsChargedAlsoToWhoHangsUp(t *testing.T) {
-	db, err := bolt.Open(filepath.Join(t.TempDir(), "vault.db"), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sealer, key := &evaluated{Soft: seal.NewSoft([32]byte{1})}, opaque.GenerateServerKey()
-	s, err := server.New(server.Config{
-		VaultID: [16]byte{7}, Store: db, Sealer: sealer, Key: key, Receipts: ed25519.NewKeyFromSeed(aead.Random(32)),
-		Waits: []time.Duration{},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		s.Close()
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	sealer := &evaluated{Soft: seal.NewSoft([32]byte{1})}
+	s, guesser := newVault(t, sealer, 10)
 	door := vaulttest.Inside(s, nil)
-	g := vaulttest.NewGuesser(door, [16]byte{7}, [33]byte(key.Public()))
+	g := guesser(door)
 	if err := g.Register(t.Context(), "right"); err != nil {
 		t.Fatal(err)
 	}

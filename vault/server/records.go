@@ -88,16 +88,8 @@ func (s *Server) destroyDropped(ctx context.Context, id [16]byte, had []oprf, ne
 	if next == nil {
 		return nil
 	}
-	ctx, cancel := staying(ctx)
-	defer cancel()
-	has := next.keys()
-	for _, key := range had {
-		if slices.ContainsFunc(has, func(k oprf) bool { return bytes.Equal(k, key) }) {
-			continue
-		}
-		if err := s.cfg.Sealer.DestroyOPRF(ctx, id, key); err != nil {
-			return fmt.Errorf("destroy OPRF key: %w: %w", protocol.ErrUnknownOutcome, err)
-		}
+	if err := s.destroyAllBut(ctx, id, had, next.keys()); err != nil {
+		return fmt.Errorf("destroy OPRF key: %w: %w", protocol.ErrUnknownOutcome, err)
 	}
 	return nil
 }
@@ -109,14 +101,22 @@ func (s *Server) destroyFresh(ctx context.Context, id [16]byte, had []oprf, next
 	if next == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestLife)
+	if err := s.destroyAllBut(ctx, id, next.keys(), had); err != nil {
+		return fmt.Errorf("destroy unused OPRF key: %w: %w", protocol.ErrInternal, err)
+	}
+	return nil
+}
+
+// destroyAllBut destroys those of keys that are not in kept, also when the client is gone.
+func (s *Server) destroyAllBut(ctx context.Context, id [16]byte, keys, kept []oprf) error {
+	ctx, cancel := staying(ctx)
 	defer cancel()
-	for _, key := range next.keys() {
-		if slices.ContainsFunc(had, func(k oprf) bool { return bytes.Equal(k, key) }) {
+	for _, key := range keys {
+		if slices.ContainsFunc(kept, func(k oprf) bool { return bytes.Equal(k, key) }) {
 			continue
 		}
 		if err := s.cfg.Sealer.DestroyOPRF(ctx, id, key); err != nil {
-			return fmt.Errorf("destroy unused OPRF key: %w: %w", protocol.ErrInternal, err)
+			return err
 		}
 	}
 	return nil
